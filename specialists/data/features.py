@@ -1,0 +1,65 @@
+"""What every VQA network reads: one fp16 memory map of image features, and the questions as columns of integers.
+
+    images.npy              (images, cells, channels) float16
+    questions.safetensors   tokens (questions, longest) int16, left-aligned, 0 after the end; length, answer, family,
+                            image, split int32 (questions)
+    meta.json               words, answers, families, splits, grid [rows, columns], backbone, digest (of the other two), ...
+"""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file
+
+from specialists.files import read_json
+
+SPLITS = ("train", "select", "report")
+
+
+@dataclass(frozen=True)
+class Features:
+    images: torch.Tensor
+    questions: dict[str, torch.Tensor]
+    meta: dict
+
+    @classmethod
+    def load(cls, folder):
+        folder = Path(folder)
+        meta = read_json(folder / "meta.json")
+        try:
+            images = np.load(folder / "images.npy", mmap_mode="c")
+            questions = load_file(folder / "questions.safetensors")
+        except (OSError, ValueError, SafetensorError) as error:
+            raise ValueError(f"{folder}: features cannot be read ({error}); run the features stage again") from None
+        return cls(torch.from_numpy(images), questions, meta)
+
+    def rows(self, split):
+        """The question rows of one split."""
+        return (self.questions["split"] == SPLITS.index(split)).nonzero().squeeze(1)
+
+    def batch(self, rows):
+        """((image_BRF, tokens_BL, length_B), answer_B); tokens are cut at the longest question of the batch."""
+        questions = self.questions
+        length_B = questions["length"][rows].long()
+        tokens_BL = questions["tokens"][rows, : int(length_B.max())].long()
+        image_BRF = self.images[questions["image"][rows].long()].float()
+        return (image_BRF, tokens_BL, length_B), self.labels(rows)
+
+    def labels(self, rows):
+        return self.questions["answer"][rows].long()
+
+    def groups(self, rows):
+        """The question family of each row, a position in `group_names`."""
+        return self.questions["family"][rows].long()
+
+    @property
+    def group_names(self):
+        return self.meta["families"]
+
+    @property
+    def shape(self):
+        """What the data give to a network: grid, channels, words, answers."""
+        return self.meta["grid"], self.images.shape[2], len(self.meta["words"]), len(self.meta["answers"])

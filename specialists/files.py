@@ -1,0 +1,48 @@
+"""Writing so that a crash leaves the old file or the new one, and reading so that a mistake is one clear line."""
+
+import hashlib
+import json
+import os
+from contextlib import contextmanager
+from pathlib import Path
+
+
+@contextmanager
+def replacing(path):
+    """Yield a path beside `path` to write to; it takes the name `path` when the block ends well, else it goes."""
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    draft = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    try:
+        yield draft
+        with open(draft, "rb+") as file:
+            os.fsync(file.fileno())
+        os.replace(draft, path)
+    except OSError as error:
+        raise OSError(f"{path}: could not be written: {error.strerror or error}") from error
+    finally:
+        draft.unlink(missing_ok=True)
+
+
+def write_json(path, tree):
+    """Sorted keys and a fixed layout, so that equal content is equal bytes."""
+    with replacing(path) as draft:
+        draft.write_text(json.dumps(tree, indent=1, sort_keys=True, allow_nan=False) + "\n")
+
+
+def read_json(path):
+    try:
+        return json.loads(Path(path).read_text())
+    except FileNotFoundError:
+        raise ValueError(f"{path}: not found") from None
+    except (json.JSONDecodeError, UnicodeDecodeError) as error:
+        raise ValueError(f"{path}: not JSON, perhaps cut short: {error}") from None
+
+
+def digest(*paths):
+    """One hash of the content of files, in the order given."""
+    total = hashlib.sha256()
+    for path in paths:
+        with open(path, "rb") as file:
+            total.update(hashlib.file_digest(file, "sha256").digest())
+    return total.hexdigest()

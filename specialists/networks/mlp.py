@@ -1,0 +1,28 @@
+"""The paper's simple baseline: the mean of the image's cells beside the question, and a multi-layer perceptron.
+
+B batch, L words, R cells, F channels, C answers
+"""
+
+import torch
+from torch import nn
+
+from specialists.networks.parts import Question, Stem
+
+
+class Network(nn.Module):
+    def __init__(
+        self, grid, channels, words, answers, *, blocks: int, width: int, embedding: int, lstm: int, hidden: list[int]
+    ):
+        super().__init__()
+        self.stem = Stem(grid, channels, blocks, width)
+        self.question = Question(words, embedding, lstm)
+        sizes = [channels + lstm, *hidden]
+        self.hidden = nn.ModuleList(nn.Linear(a, b) for a, b in zip(sizes, hidden, strict=False))
+        self.answer = nn.Linear(sizes[-1], answers)
+
+    def forward(self, image_BRF, tokens_BL, length_B):
+        image_BF = self.stem(image_BRF).mean(1)
+        both = torch.cat([image_BF, self.question(tokens_BL, length_B).to(image_BF.dtype)], 1)
+        for layer in self.hidden:
+            both = torch.relu(layer(both))
+        return self.answer(both)

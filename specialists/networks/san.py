@@ -1,0 +1,47 @@
+"""SAN, the two-glimpse network of Kazemi & Elqursh (arXiv:1704.03162), both glimpses computed in parallel.
+
+B batch, L words, R cells, F channels, D the question's size, A attention units, G glimpses, C answers
+"""
+
+import torch
+from torch import nn
+
+from specialists.networks.parts import Question, Stem
+
+
+class Network(nn.Module):
+    """Attention over image cells, asked by the question; 4.5 M parameters at the paper's sizes."""
+
+    def __init__(
+        self,
+        grid,
+        channels,
+        words,
+        answers,
+        *,
+        blocks: int,
+        width: int,
+        embedding: int,
+        lstm: int,
+        attention: int,
+        glimpses: int,
+        hidden: int,
+    ):
+        super().__init__()
+        self.stem = Stem(grid, channels, blocks, width)
+        self.question = Question(words, embedding, lstm)
+        # A 1x1 convolution of concat(question, image) is the sum of one linear map of each.
+        self.ask_image = nn.Linear(channels, attention)
+        self.ask_question = nn.Linear(lstm, attention, bias=False)
+        self.glimpse = nn.Linear(attention, glimpses)
+        self.hidden = nn.Linear(glimpses * channels + lstm, hidden)
+        self.answer = nn.Linear(hidden, answers)
+
+    def forward(self, image_BRF, tokens_BL, length_B):
+        image_BRF = self.stem(image_BRF)
+        question_BD = self.question(tokens_BL, length_B)
+        asked_BRA = torch.relu(self.ask_image(image_BRF) + self.ask_question(question_BD).unsqueeze(1))
+        weight_BGR = self.glimpse(asked_BRA).transpose(1, 2).softmax(2)
+        seen_BGF = weight_BGR @ image_BRF.to(weight_BGR.dtype)
+        both = torch.cat([seen_BGF.flatten(1), question_BD.to(seen_BGF.dtype)], 1)
+        return self.answer(torch.relu(self.hidden(both)))

@@ -1,0 +1,160 @@
+"""The one loop: fit members to batches, checkpoint, and go on after a kill as if nothing had happened.
+
+M members, B batch, C answers
+"""
+
+import hashlib
+import math
+import sys
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from tqdm import tqdm
+
+from specialists import metrics
+from specialists.files import digest, replacing
+
+SAVE_SECONDS = 30
+
+
+@dataclass(frozen=True)
+class Budget:
+    """How long and how: Adam, the learning rate falling from `lr` to `lr_end` along a half cosine."""
+
+    epochs: int
+    batch: int
+    lr: float
+    lr_end: float
+
+    def __post_init__(self):
+        if self.epochs < 1 or self.batch < 1:
+            raise ValueError(f"epochs {self.epochs} and batch {self.batch} must be at least 1")
+        if not 0 <= self.lr_end <= self.lr:
+            raise ValueError(f"lr_end {self.lr_end} is out of range: 0 to lr = {self.lr}")
+
+    def rate(self, done):
+        """The learning rate when the share `done` of all steps is done."""
+        return self.lr_end + (self.lr - self.lr_end) * (1 + math.cos(math.pi * done)) / 2
+
+
+def setup(threads):
+    """Fixed thread count, because sums depend on it; no denormals, with which MCL's saturated softmax crawls."""
+    if threads < 1:
+        raise ValueError(f"threads: {threads} is out of range: at least 1")
+    torch.set_num_threads(threads)
+    torch.set_flush_denormal(True)
+    torch.use_deterministic_algorithms(True)
+
+
+def mix(*parts):
+    """One seed from several parts, so that seed 1 of member 0 is not seed 0 of member 1."""
+    return int.from_bytes(hashlib.sha256(repr(parts).encode()).digest()[:7])
+
+
+def checkpoint(name, inputs, *arguments):
+    """scratch/NAME-KEY.pt, where KEY holds all that decides the result: inputs, params, arguments, code, torch."""
+    root = Path(__file__).parents[1]
+    loaded = {getattr(module, "__file__", None) for module in list(sys.modules.values())} - {None}
+    code = [file for file in loaded if file.startswith((f"{root}/specialists/", f"{root}/stages/"))]
+    content = digest("params.yaml", *inputs, *sorted(code))
+    key = hashlib.sha256(repr((content, arguments, torch.__version__)).encode()).hexdigest()
+    return Path("scratch") / f"{name}-{key[:16]}.pt"
+
+
+def fit(ensemble, data, loss, budget, seed, checkpoint):
+    """Train all members on the same batches; returns one record per epoch.
+
+    `loss(logits_MBC, label_B, position_B, generator)` -> (loss_B, chosen_MB or None), where `position` counts within the
+    train split. Order and noise of an epoch depend on (seed, epoch) alone.
+    """
+    train = data.rows("train")
+    steps = math.ceil(len(train) / budget.batch)
+    optimizer = torch.optim.Adam(ensemble.parameters(), lr=budget.lr, fused=True)
+    generator = torch.Generator()
+    state = _restore(checkpoint, ensemble, optimizer, generator)
+    saved = time.monotonic()
+    with Progress(budget.epochs * steps, state["step"]) as progress:
+        for epoch in range(state["step"] // steps, budget.epochs):
+            order = torch.randperm(len(train), generator=torch.Generator().manual_seed(mix(seed, epoch)))
+            if state["step"] == epoch * steps:
+                generator.manual_seed(mix(seed, epoch, "noise"))
+                state |= {"loss": 0.0, "chosen": 0}
+            ensemble.train()
+            for position in order.split(budget.batch)[state["step"] - epoch * steps :]:
+                inputs, label = data.batch(train[position])
+                loss_B, chosen_MB = loss(ensemble(*inputs), label, position, generator)
+                if not loss_B.isfinite().all():
+                    bad = train[position][~loss_B.detach().isfinite()][0].item()
+                    raise ValueError(f"the loss of row {bad} is {loss_B[~loss_B.isfinite()][0]} at step {state['step']}")
+                for group in optimizer.param_groups:
+                    group["lr"] = budget.rate(state["step"] / (budget.epochs * steps))
+                optimizer.zero_grad()
+                loss_B.mean().backward()
+                optimizer.step()
+                state["step"] += 1
+                state["loss"] += loss_B.detach().double().sum().item()
+                state["chosen"] = state["chosen"] + (0 if chosen_MB is None else chosen_MB.sum(1))
+                progress.step()
+                if time.monotonic() - saved > SAVE_SECONDS:
+                    _save(checkpoint, ensemble, optimizer, generator, state)
+                    saved = time.monotonic()
+            state["curve"].append(_record(ensemble, data, state, len(train)))
+            progress.line(epoch + 1, budget.epochs, state["curve"][-1])
+            _save(checkpoint, ensemble, optimizer, generator, state)
+    return state["curve"]
+
+
+@torch.no_grad()
+def answer(ensemble, data, rows, batch=512):
+    """logits_MBC of all members on the given rows, in evaluation mode."""
+    ensemble.eval()
+    return torch.cat([ensemble(*data.batch(part)[0]) for part in rows.split(batch)], 1)
+
+
+def _record(ensemble, data, state, examples):
+    rows = data.rows("select")
+    logits_MBC = answer(ensemble, data, rows)
+    select = metrics.accuracy(logits_MBC, data.labels(rows))
+    record = {"loss": state["loss"] / examples, "select_top1": select["top1"], "select_oracle": select["oracle"]}
+    return record if isinstance(state["chosen"], int) else record | {"chosen": state["chosen"].tolist()}
+
+
+def _save(checkpoint, ensemble, optimizer, generator, state):
+    tree = {"model": ensemble.state_dict(), "optimizer": optimizer.state_dict(), "noise": generator.get_state()}
+    with replacing(checkpoint) as draft:
+        torch.save(tree | {"state": state}, draft)
+
+
+def _restore(checkpoint, ensemble, optimizer, generator):
+    if not checkpoint.exists():
+        return {"step": 0, "loss": 0.0, "chosen": 0, "curve": []}
+    tree = torch.load(checkpoint, weights_only=True)
+    ensemble.load_state_dict(tree["model"])
+    optimizer.load_state_dict(tree["optimizer"])
+    generator.set_state(tree["noise"])
+    return tree["state"]
+
+
+class Progress:
+    """A bar with the time left on a terminal, a line per epoch elsewhere."""
+
+    def __init__(self, steps, done):
+        self.steps, self.done, self.first, self.start = steps, done, done, time.monotonic()
+        self.bar = tqdm(total=steps, initial=done, unit="step", dynamic_ncols=True, disable=not sys.stderr.isatty())
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.bar.close()
+
+    def step(self):
+        self.done += 1
+        self.bar.update()
+
+    def line(self, epoch, epochs, record):
+        numbers = "  ".join(f"{name} {value:.4g}" for name, value in record.items() if name != "chosen")
+        left = (time.monotonic() - self.start) / (self.done - self.first) * (self.steps - self.done)
+        self.bar.write(f"epoch {epoch}/{epochs}  {numbers}  {left:.0f} s left", file=sys.stderr)

@@ -1,0 +1,48 @@
+"""python -m stages.distill NETWORK SEED CELL
+
+Distil the ensemble of cell `distill.teacher` into one student of the same network, trained from its own start.
+
+reads   params: threads, networks.NETWORK, distill; data/features, models/cells/TEACHER-sSEED.safetensors
+writes  models/cells/CELL.safetensors, an ensemble of one; metrics/curves/CELL.json
+"""
+
+import time
+from functools import partial
+
+import torch
+
+from specialists import distillation, environment
+from specialists.data.features import Features
+from specialists.ensemble import Ensemble, load, mean, save
+from specialists.files import write_json
+from specialists.networks import network as network_class
+from specialists.params import configure, read
+from specialists.train import Budget, answer, checkpoint, fit, mix, setup
+from stages import run
+
+
+def main(network: str, seed: int, cell: str):
+    setup(read("threads", int))
+    budget = read("distill.budget", Budget)
+    kd = configure("distill.loss", distillation.distill)
+    teacher_file = f"models/cells/{network}-{read('distill.teacher', str)}-s{seed}.safetensors"
+    data = Features.load("data/features")
+    build = partial(read, f"networks.{network}", network_class(network), *data.shape)
+    teacher_NC = mean(answer(load(teacher_file, build), data, data.rows("train")))
+    torch.manual_seed(mix("weights", "student", network, seed))
+    student = Ensemble([build()])
+
+    def loss(logits_MBC, label_B, position_B, generator):
+        return kd(logits_MBC[0], teacher_NC[position_B], label_B), None
+
+    start = time.monotonic()
+    scratch = checkpoint(cell, ["data/features/meta.json", teacher_file], network, seed)
+    curve = fit(student, data, loss, budget, mix("batches", "student", network, seed), scratch)
+    save(student, f"models/cells/{cell}.safetensors")
+    write_json(f"metrics/curves/{cell}.json", {"curve": curve})
+    environment.write(f"metrics/environment/{cell}.json", time.monotonic() - start)
+    scratch.unlink()
+
+
+if __name__ == "__main__":
+    run(main)

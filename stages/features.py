@@ -1,0 +1,117 @@
+"""python -m stages.features: CLEVR under data.root -> data/features, which every VQA network reads.
+
+Official train without images held out for selection (train), those images (select), official val (report);
+vocabulary and scene reader know the first alone. The files are described in specialists/data/features.py.
+
+reads   params: seed, threads, data, features; data.root
+writes  data/features/images.npy, questions.safetensors, meta.json
+"""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from safetensors.numpy import save_file
+
+from specialists import backbone, params
+from specialists.data import clevr
+from specialists.data.features import SPLITS
+from specialists.data.splits import hold_out, join
+from specialists.files import digest, replacing, write_json
+from stages import run
+
+FOLDER = Path("data/features")
+
+
+@dataclass(frozen=True)
+class Data:
+    root: str
+    select: float
+
+
+@dataclass(frozen=True)
+class Settings:
+    backbone: str
+    weights: str
+    longest: int
+    scene_cnn: dict
+
+    def __post_init__(self):
+        if self.backbone not in ("scene_cnn", "resnet101"):
+            raise ValueError(f"backbone: {self.backbone!r} is unknown; known: scene_cnn, resnet101")
+        if (self.backbone == "scene_cnn") != (self.weights == ""):
+            right = "'' for scene_cnn, which learns its own" if self.weights else "the path of a weights file"
+            raise ValueError(f"weights: found {self.weights!r}, expected {right}")
+        if self.longest < 1:
+            raise ValueError(f"longest: {self.longest} is out of range: at least 1")
+
+
+def main():
+    seed, threads = params.read("seed", int), params.read("threads", int)
+    data, settings = params.read("data", Data), params.read("features", Settings)
+    if threads < 1:
+        raise ValueError(f"threads: {threads} is out of range: at least 1")
+    torch.set_num_threads(threads)
+    generator = torch.Generator().manual_seed(seed)
+
+    train, report = clevr.read(data.root, "train"), clevr.read(data.root, "val")
+    split = hold_out(len(train.images), data.select, generator)
+    columns, words = join(train, report, split, settings.longest)
+    learns = settings.backbone == "scene_cnn"
+    network = scene_cnn(train, split, threads, generator) if learns else resnet101(settings.weights)
+
+    FOLDER.mkdir(parents=True, exist_ok=True)
+    for left in FOLDER.glob(".*.tmp"):  # of a run that was killed
+        left.unlink()
+    with replacing(FOLDER / "images.npy") as images, replacing(FOLDER / "questions.safetensors") as questions:
+        with open(images, "wb") as file:
+            sizes = backbone.extract(network, train.images + report.images, file, threads)
+        save_file(columns, questions)
+        maps, sizes = (x[len(train.images) :] for x in (np.load(images, mmap_mode="r"), sizes))
+        meta = {
+            "words": words,
+            "answers": clevr.ANSWERS,
+            "families": clevr.FAMILIES,
+            "categories": clevr.CATEGORIES,
+            "splits": counts(columns),
+            "grid": network.grid,
+            "backbone": settings.backbone,
+            "accuracy": network.accuracy(maps, report.objects, sizes) if learns else {},
+            "digest": digest(images, questions),
+        }
+        (FOLDER / "meta.json").unlink(missing_ok=True)  # never the old one beside new files
+    write_json(FOLDER / "meta.json", meta)
+    print(*(f"{name} {value:.4f}" for name, value in meta["accuracy"].items()))
+
+
+def counts(columns):
+    """Questions and images of each split."""
+    mine = {name: columns["split"] == i for i, name in enumerate(SPLITS)}
+    return {
+        name: {"questions": int(rows.sum()), "images": len(np.unique(columns["image"][rows]))}
+        for name, rows in mine.items()
+    }
+
+
+def resnet101(weights):
+    from specialists.networks import resnet101
+
+    return resnet101.load(weights)
+
+
+def scene_cnn(train, split, threads, generator):
+    """The scene reader, trained on images of the train split."""
+    from specialists.networks import scene_cnn
+
+    settings = params.read("features.scene_cnn", scene_cnn.Settings)
+    mine = np.flatnonzero(split == SPLITS.index("train"))
+    mine = mine[torch.randperm(len(mine), generator=generator)[: settings.images].numpy()]
+    network = scene_cnn.SceneCNN(settings, generator)
+    images, sizes = backbone.load([train.images[i] for i in mine], network.size, threads)
+    scene_cnn.train(network, images, clevr.objects_of(train, mine), sizes, settings, generator)
+    return network
+
+
+if __name__ == "__main__":
+    run(main)

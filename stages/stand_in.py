@@ -1,0 +1,102 @@
+"""python -m stages.stand_in: `world` of params.yaml -> data/stand_in, a small world laid out as CLEVR v1.0.
+
+images/SPLIT/*.png, scenes/CLEVR_SPLIT_scenes.json and questions/CLEVR_SPLIT_questions.json for train and val.
+"""
+
+import json
+import multiprocessing
+import os
+import random
+import shutil
+from functools import partial
+from pathlib import Path
+
+from PIL import Image
+from tqdm import tqdm
+
+from specialists import params
+from specialists.data import families, world
+from specialists.data.render import render
+from stages import run
+
+FOLDER = Path("data/stand_in")
+CHUNK = 100  # images that share one tally of answers; fixed, so that the number of processes changes nothing
+
+
+def main():
+    build(params.read("world", world.World), FOLDER, os.cpu_count())
+
+
+def build(settings, folder, processes):
+    """Write the whole world beside `folder`, then give it that name; what a killed run left goes first."""
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    # named by process: a worker that outlives a killed run must not write into this one's
+    draft, old = (folder.with_name(f".{folder.name}.{os.getpid()}.{end}") for end in ("draft", "old"))
+    _sweep(folder)
+    try:
+        write(settings, draft, processes)
+        if folder.exists():
+            folder.rename(old)
+        draft.rename(folder)
+    finally:
+        _sweep(folder)
+
+
+def _sweep(folder):
+    for end in ("draft", "old"):
+        for path in folder.parent.glob(f".{folder.name}.*.{end}"):
+            shutil.rmtree(path, ignore_errors=True)
+
+
+def write(settings, folder, processes):
+    for split in world.SPLITS:
+        (folder / "images" / split).mkdir(parents=True)
+    for kind in ("scenes", "questions"):
+        (folder / kind).mkdir()
+    work = [(s, start) for s in world.SPLITS for start in range(0, settings.images(s), CHUNK)]
+    parts = {split: [] for split in world.SPLITS}
+    with multiprocessing.get_context("spawn").Pool(min(processes, len(work))) as pool:
+        done = pool.imap(partial(chunk, settings, folder), work)
+        for split, *part in tqdm(done, "stand_in", len(work), unit="chunk", disable=None):
+            parts[split].append(part)
+    for split, found in parts.items():
+        scenes = [scene for part, _ in found for scene in part]
+        questions = [question for _, part in found for question in part]
+        questions = [{**question, "question_index": i} for i, question in enumerate(questions)]
+        _json(folder, split, "scenes", scenes)
+        _json(folder, split, "questions", questions)
+
+
+def chunk(settings, folder, place):
+    """(split, scenes, questions) of up to CHUNK images, whose pictures are written on the way."""
+    split, start = place
+    rng, tally = random.Random(f"{settings.seed} {split} {start}"), families.tallies()
+    scenes, questions = [], []
+    for index in range(start, min(start + CHUNK, settings.images(split))):
+        scene = world.scene(settings, split, index)
+        scenes.append(scene)
+        picture = Image.fromarray(render(scene, settings.width, settings.height))
+        picture.save(folder / "images" / split / scene["image_filename"], compress_level=4)
+        for asked in families.ask(scene, settings.questions_per_image, rng, tally):
+            questions.append(_question(scene, *asked))
+    return split, scenes, questions
+
+
+def _question(scene, family, text, program, answer):
+    image = {key: scene[key] for key in ("split", "image_index", "image_filename")}
+    return image | {
+        "question": text,
+        "answer": answer,
+        "program": program,
+        "question_family_index": family,
+    }
+
+
+def _json(folder, split, kind, records):
+    info = {"split": split, "version": "1.0", "description": "a stand-in laid out as CLEVR v1.0"}
+    text = json.dumps({"info": info, kind: records}, sort_keys=True)
+    (folder / kind / f"CLEVR_{split}_{kind}.json").write_text(text + "\n")
+
+
+if __name__ == "__main__":
+    run(main)

@@ -1,0 +1,81 @@
+"""Strictness: an unknown, missing or mistyped key is one line that names the place and what is known."""
+
+from dataclasses import dataclass
+
+import pytest
+
+from specialists.params import configure, load, read
+
+
+@dataclass(frozen=True)
+class Settings:
+    epochs: int
+    lr: float
+    sizes: list[int]
+
+    def __post_init__(self):
+        if self.epochs < 1:
+            raise ValueError(f"epochs: {self.epochs} is out of range: at least 1")
+
+
+def price(logits, *, beta: float, form: str):
+    if form != "kl":
+        raise ValueError(f"form: {form!r}; known: kl")
+    return logits * beta
+
+
+def read_text(tmp_path, text, section="base", make=Settings):
+    path = tmp_path / "params.yaml"
+    path.write_text(text)
+    return read(section, make, path=path)
+
+
+GOOD = "base:\n  epochs: 3\n  lr: 1\n  sizes:\n  - 2\n"
+
+
+def test_a_section_becomes_what_it_configures_and_an_int_may_be_a_float(tmp_path):
+    assert read_text(tmp_path, GOOD) == Settings(3, 1.0, [2])
+    assert read_text(tmp_path, "seed: 4\n", "seed", int) == 4
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        (GOOD.replace("epochs", "epoch"), r"base\.epoch: unknown key; known: epochs, lr, sizes"),
+        (GOOD.replace("  epochs: 3\n", ""), r"base\.epochs: missing; known: epochs, lr, sizes"),
+        (GOOD.replace("lr: 1", "lr: 5e-4"), r"base\.lr: '5e-4' is str, expected float \(YAML reads 5e-4 as text"),
+        (GOOD.replace("lr: 1", "lr: true"), r"base\.lr: True is bool, expected float"),
+        (GOOD.replace("epochs: 3", "epochs: 3.0"), r"base\.epochs: 3\.0 is float, expected int"),
+        (GOOD.replace("- 2", "- two"), r"base\.sizes\[0\]: 'two' is str, expected int"),
+        (GOOD.replace("epochs: 3", "epochs: 0"), r"base: epochs: 0 is out of range: at least 1"),
+        ("base: 3\n", r"base: 3 is not a mapping"),
+        ("seed: 0\n", r"base: missing; found beside it: seed"),
+        ("bass: {}\n", r"bass: unknown section; known: code, seed"),
+        ("base: [\n", r"params\.yaml: not YAML: "),
+        ("- 1\n", r"found list, expected a mapping"),
+    ],
+)
+def test_mistakes_are_named(tmp_path, text, message):
+    with pytest.raises(ValueError, match=message) as caught:
+        read_text(tmp_path, text)
+    assert "\n" not in str(caught.value)
+
+
+def test_a_missing_file_says_where_it_was_looked_for(tmp_path):
+    with pytest.raises(ValueError, match="params.yaml: not found in "):
+        load(tmp_path / "params.yaml")
+
+
+def test_keyword_only_parameters_are_the_schema_of_a_function(tmp_path):
+    path = tmp_path / "params.yaml"
+    path.write_text("methods:\n  a:\n    beta: 2\n    form: kl\n  b:\n    logits: 1\n    beta: 2\n    form: kl\n")
+    assert configure("methods.a", price, path=path)(3.0) == 6.0
+    with pytest.raises(ValueError, match=r"methods\.b\.logits: unknown key; known: beta, form"):
+        configure("methods.b", price, path=path)
+
+
+def test_a_mistake_that_the_function_finds_is_placed_too(tmp_path):
+    path = tmp_path / "params.yaml"
+    path.write_text("methods:\n  a:\n    beta: 2\n    form: ce\n")
+    with pytest.raises(ValueError, match=r"params\.yaml: methods\.a: form: 'ce'; known: kl"):
+        configure("methods.a", price, path=path)(3.0)
