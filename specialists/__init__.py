@@ -1,1 +1,1 @@
-"""Mechanisms of multiple choice learning with knowledge distillation; the stages decide what to run and where files lie."""
+"""The mechanisms of multiple choice learning; the stages say what to run and where files lie."""

@@ -11,7 +11,7 @@ from specialists.files import write_json
 
 
 def write(path, seconds):
-    """The machine in the words that matter for a number, the wall time, and the peak memory of this process."""
+    """The machine in the words that matter for a number, the wall time and the peak memory."""
     write_json(
         path,
         {

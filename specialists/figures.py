@@ -23,7 +23,7 @@ def save(figure, path):
 
 
 def specialization(counts, families, title):
-    """Figure 3: of the training examples of each question family (a column), the share assigned to each member."""
+    """Figure 3: of each question family's training examples (a column), the share assigned to each member."""
     count_FM = np.array(counts, float)
     share_MF = (count_FM / np.maximum(count_FM.sum(1, keepdims=True), 1)).T
     members, columns = share_MF.shape
@@ -66,11 +66,15 @@ def distributions(methods, answers, truth, question, picture):
             axes = figure.add_subplot(grid[r, m])
             _bars(axes, probability_C, answers, truth, last=r == len(methods))
             if m == 0:
-                axes.set_ylabel(f"{title}\nmean: {answer}", color=BLUE if answer == truth else "black", fontsize=11)
+                axes.set_ylabel(
+                    f"{title}\nmean: {answer}", color=BLUE if answer == truth else "black", fontsize=11
+                )
             if r == 1:
                 axes.set_title(f"member {m + 1}", fontsize=10)
             if m == specialist:
-                axes.add_patch(Rectangle((0, 0), 1, 1, transform=axes.transAxes, fill=False, color=RED, linewidth=4))
+                axes.add_patch(
+                    Rectangle((0, 0), 1, 1, transform=axes.transAxes, fill=False, color=RED, linewidth=4)
+                )
     return figure
 
 
@@ -78,10 +82,9 @@ def _bars(axes, probability_C, answers, truth, last):
     best = int(probability_C.argmax())
     colour = BLUE if answers[best] == truth else GREY
     axes.bar(range(len(answers)), probability_C, color=colour, width=0.9)
-    axes.text(
-        0.97, 0.93, f"{answers[best]}  {probability_C[best]:.2f}", transform=axes.transAxes, ha="right", va="top",
-        fontsize=11, color=BLUE if answers[best] == truth else "black", weight="bold",
-    )  # fmt: skip
+    says = f"{answers[best]}  {probability_C[best]:.2f}"
+    place = {"transform": axes.transAxes, "ha": "right", "va": "top"}
+    axes.text(0.97, 0.93, says, **place, color=colour if colour == BLUE else "black", weight="bold")
     axes.set_ylim(0, 1.25)
     axes.set_yticks([])
     axes.set_xticks(range(len(answers)), answers if last else [], rotation=90, fontsize=6)

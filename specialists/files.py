@@ -1,4 +1,4 @@
-"""Writing so that a crash leaves the old file or the new one, and reading so that a mistake is one clear line."""
+"""Writing so that a crash leaves the old file or the new one; reading so that a mistake is one line."""
 
 import hashlib
 import json
@@ -9,7 +9,7 @@ from pathlib import Path
 
 @contextmanager
 def replacing(path):
-    """Yield a path beside `path` to write to; it takes the name `path` when the block ends well, else it goes."""
+    """Yield a draft beside `path`, which takes the name `path` if the block ends well and goes if not."""
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
     draft = path.with_name(f".{path.name}.{os.getpid()}.tmp")

@@ -1,11 +1,12 @@
-"""Multiple choice learning, the paper in one file: Eq. 1-6 of *Learning to Specialize with Knowledge Distillation*.
+"""Multiple choice learning: Eq. 1-6 of *Learning to Specialize with Knowledge Distillation* in one file.
 
-M members, B batch, C answers; `task` is what a member pays when it is chosen, `other` what it pays when it is not.
+M members, B batch, C answers
+task: what a member pays for an example when it is chosen; other: what it pays when it is not
 
-A method is the price of not being chosen, `other = METHODS[name](logits_MBC, teacher_MBC, generator, settings...)`, and
-the rest is common to all of them:
+A method is the price of not being chosen, METHODS[name](logits_MBC, teacher_MBC, generator, settings); the
+rest is common to all:
 
-    loss = min over v with sum(v) = k of  sum_m  v_m task_m + (1 - v_m) other_m                               (Eq. 2-4)
+    loss = min over v with sum(v) = k of  sum_m  v_m task_m + (1 - v_m) other_m                  (Eq. 2-4)
 
 Every function returns one value per member and example; `oracle_loss` sums over members and leaves the batch.
 """
@@ -24,7 +25,7 @@ def task_loss(logits_MBC, label_B):
 
 
 def assign(cost_MB, k):
-    """The arg min over the assignments A_{k,M}: the k members of least `cost`, the lower index where they are equal."""
+    """arg min over the assignments A_{k,M}: the k members of least `cost`, of equals the lower index."""
     members = len(cost_MB)
     if not 1 <= k <= members:
         raise ValueError(f"k = {k} is out of range: 1 to {members}, the number of members")
@@ -52,8 +53,8 @@ def mcl(logits_MBC, teacher_MBC, generator):
 def cmcl(logits_MBC, teacher_MBC, generator, *, beta: float, form: str):
     """Eq. 3: beta KL(uniform || p_m) = beta (-log C - mean_c log p_m[c]).
 
-    `exact` is the equation. `stochastic` has its value and the gradient of the cross-entropy against one uniformly
-    random label (Lee et al., 2017), which is the gradient of the equation in expectation.
+    `exact` is the equation. `stochastic` has its value and the gradient of the cross-entropy against one
+    uniformly random label (Lee et al., 2017), which is the gradient of the equation in expectation.
     """
     log_p_MBC = logits_MBC.log_softmax(2)
     answers = logits_MBC.shape[2]
@@ -68,13 +69,16 @@ def cmcl(logits_MBC, teacher_MBC, generator, *, beta: float, form: str):
 
 
 def mcl_kd(logits_MBC, teacher_MBC, generator, *, beta: float, temperature: float, form: str):
-    """Eq. 5: beta KL(teacher_m at T || p_m at T), where teacher_m is the base model that member m started from.
+    """Eq. 5: beta KL(teacher_m at T || p_m at T), where teacher_m is the base model that member m started
+    from.
 
-    `kl` is the equation, summed over answers. `ce` is the authors' code: the cross-entropy, without the teacher's
-    entropy and divided by C; it has the gradient of kl / C but assigns examples differently.
+    `kl` is the equation, summed over answers. `ce` is the authors' code: the cross-entropy, without the
+    teacher's entropy and divided by C; it has the gradient of kl / C but assigns examples differently.
     """
     if logits_MBC.shape != teacher_MBC.shape:
-        raise ValueError(f"logits {tuple(logits_MBC.shape)} and teacher {tuple(teacher_MBC.shape)} differ in shape")
+        raise ValueError(
+            f"logits {tuple(logits_MBC.shape)} and teacher {tuple(teacher_MBC.shape)} differ in shape"
+        )
     if temperature <= 0:
         raise ValueError(f"temperature: {temperature} is out of range: above 0")
     log_p_MBC = (logits_MBC / temperature).log_softmax(2)

@@ -1,8 +1,9 @@
 """params.yaml -> arguments, strictly: the signature of what a section configures is the section's schema.
 
-A section is bound to the dataclass, class or function that it sets up (`read("world", World)`, `configure("methods.cmcl",
-cmcl)`). Its keys are the fields of a dataclass, the keyword-only parameters of anything else. A key that is unknown, one
-that is missing and a value of another type are errors of one line that name the place.
+A section is bound to the dataclass, class or function that it sets up (`read("world", World)`,
+`configure("methods.cmcl", cmcl)`). Its keys are the fields of a dataclass, the keyword-only parameters of
+anything else. A key that is unknown, one that is missing and a value of another type are errors of one line
+that name the place.
 """
 
 import inspect
@@ -13,7 +14,8 @@ from pathlib import Path
 import yaml
 
 SECTIONS = (
-    "code seed threads world data features networks base methods specialize distill table network method k".split()
+    *("code", "seed", "threads", "world", "data", "features", "networks", "base", "methods", "specialize"),
+    *("distill", "table", "network", "method", "k"),
 )
 
 
@@ -22,11 +24,15 @@ def load(path="params.yaml"):
     try:
         tree = yaml.safe_load(Path(path).read_text())
     except FileNotFoundError:
-        raise ValueError(f"{path}: not found in {Path.cwd()}; run from the folder that holds params.yaml") from None
+        raise ValueError(
+            f"{path}: not found in {Path.cwd()}; run from the folder that holds params.yaml"
+        ) from None
     except yaml.YAMLError as error:
         raise ValueError(f"{path}: not YAML: {' '.join(str(error).split())}") from None
     if not isinstance(tree, dict):
-        raise ValueError(f"{path}: found {type(tree).__name__}, expected a mapping of the sections {', '.join(SECTIONS)}")
+        raise ValueError(
+            f"{path}: found {type(tree).__name__}, expected a mapping of the sections {', '.join(SECTIONS)}"
+        )
     for key in tree:
         if key not in SECTIONS:
             raise ValueError(f"{path}: {key}: unknown section; known: {', '.join(SECTIONS)}")
@@ -34,7 +40,7 @@ def load(path="params.yaml"):
 
 
 def read(section, make, *given, path="params.yaml"):
-    """`make(*given, **settings)` with the settings of one section, for instance `methods.cmcl`; scalars as they are."""
+    """`make(*given, **settings)` with the settings of one section; int, float, str, list[...] as they are."""
     settings = _section(section, path)
     if make in (int, float, str, bool) or hasattr(make, "__origin__"):
         return _checked(settings, make, f"{path}: {section}")
@@ -66,7 +72,7 @@ def _placed(place, function, *given, **settings):
 
 
 def _settings(make, settings, place):
-    """Settings checked against the keyword-only parameters of `make`, or against all of them where none is."""
+    """Settings checked against the fields of a dataclass or the keyword-only parameters of anything else."""
     if not isinstance(settings, dict):
         raise ValueError(f"{place}: {settings!r} is not a mapping")
     known = inspect.signature(make).parameters
@@ -78,7 +84,9 @@ def _settings(make, settings, place):
     for name, parameter in known.items():
         if name not in settings and parameter.default is parameter.empty:
             raise ValueError(f"{place}.{name}: missing; known: {', '.join(known)}")
-    return {name: _checked(value, known[name].annotation, f"{place}.{name}") for name, value in settings.items()}
+    return {
+        name: _checked(value, known[name].annotation, f"{place}.{name}") for name, value in settings.items()
+    }
 
 
 def _checked(value, kind, place):
@@ -92,5 +100,7 @@ def _checked(value, kind, place):
         return {key: _checked(item, kind.__args__[1], f"{place}.{key}") for key, item in value.items()}
     if type(value) is not (origin or kind):
         hint = " (YAML reads 5e-4 as text: write 5.0e-4)" if kind is float and isinstance(value, str) else ""
-        raise ValueError(f"{place}: {value!r} is {type(value).__name__}, expected {getattr(kind, '__name__', kind)}{hint}")
+        raise ValueError(
+            f"{place}: {value!r} is {type(value).__name__}, expected {getattr(kind, '__name__', kind)}{hint}"
+        )
     return value

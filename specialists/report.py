@@ -28,7 +28,14 @@ PAPER = {
     ("san", "mcl_kd", 2): (87.02, 95.78),
     ("san", "mcl_kd", 3): (88.16, 96.12),
 }
-TITLES = {"ie": "IE", "ie_plus": "IE+", "mcl": "MCL", "cmcl": "CMCL", "mcl_kd": "MCL-KD", "student": "student"}
+TITLES = {
+    "ie": "IE",
+    "ie_plus": "IE+",
+    "mcl": "MCL",
+    "cmcl": "CMCL",
+    "mcl_kd": "MCL-KD",
+    "student": "student",
+}
 NUMBERS = ("top1", "oracle", "single", "single_min", "single_max", "nll", "ece")
 
 
@@ -64,14 +71,19 @@ class Table:
         return [cell(*row, seed) for row in self.rows() for seed in self.seeds]
 
 
+def name(network, method, k):
+    """The one name of a row."""
+    return "-".join([network, method] if k is None else [network, method, f"k{k}"])
+
+
 def cell(network, method, k, seed):
     """The one name of a cell: stage, weights, metrics, run."""
-    return "-".join([network, method, *([] if k is None else [f"k{k}"]), f"s{seed}"])
+    return f"{name(network, method, k)}-s{seed}"
 
 
 def table(axes, metrics):
-    """Rows of plain numbers; `metrics` maps a cell's name to the content of metrics/cells/CELL.json."""
-    return [_row(axes, metrics, *key) for key in axes.rows()]
+    """Row name -> plain numbers; `metrics` maps a cell's name to the content of metrics/cells/CELL.json."""
+    return {name(*row): _row(axes, metrics, *row) for row in axes.rows()}
 
 
 def _row(axes, metrics, network, method, k):
@@ -80,44 +92,66 @@ def _row(axes, metrics, network, method, k):
     row["parameters"] = cells[0]["parameters"]
     for split in ("select", "report"):
         row[split] = {}
-        for name in NUMBERS:
-            values = [metric[split][name] for metric in cells]
-            row[split][name] = {"mean": mean(values), "std": stdev(values) if len(values) > 1 else None}
+        for number in NUMBERS:
+            values = [metric[split][number] for metric in cells]
+            row[split][number] = {"mean": mean(values), "std": stdev(values) if len(values) > 1 else None}
     if (network, method, k) in PAPER:
         row["paper"] = dict(zip(("top1", "oracle"), PAPER[network, method, k], strict=True))
     return row
 
 
 def markdown(rows):
-    """The table as a person reads it; bold is a network's best top-1 of the report split."""
+    """The table as a person reads it; bold is a network's best top-1."""
     lines = [
         "| network | method | k | top-1 | oracle | single | NLL | ECE | paper top-1 | paper oracle |",
         "|---|---|---|---|---|---|---|---|---|---|",
     ]
-    for row in rows:
-        best = max(r["report"]["top1"]["mean"] for r in rows if r["network"] == row["network"])
-        numbers = {name: _number(row["report"][name], name) for name in ("top1", "oracle", "single", "nll", "ece")}
-        if row["report"]["top1"]["mean"] == best:
-            numbers["top1"] = f"**{numbers['top1']}**"
-        paper = [f"{row['paper'][name]:.2f}" for name in ("top1", "oracle")] if "paper" in row else ["", ""]
-        k = "" if row["k"] is None else row["k"]
-        words = [row["network"].upper(), TITLES[row["method"]], k, *numbers.values(), *paper]
+    ensembles = [row for row in rows.values() if row["method"] != "student"]
+    best = {
+        n: max(_top1(row) for row in ensembles if row["network"] == n)
+        for n in {r["network"] for r in ensembles}
+    }
+    for row in rows.values():
+        top1, oracle, single, nll, ece = (_text(row, n) for n in ("top1", "oracle", "single", "nll", "ece"))
+        if _top1(row) == best[row["network"]]:
+            top1 = f"**{top1}**"
+        paper = [f"{row['paper'][n]:.2f}" for n in ("top1", "oracle")] if "paper" in row else ["", ""]
+        words = [
+            row["network"].upper(),
+            TITLES[row["method"]],
+            row["k"] or "",
+            top1,
+            oracle,
+            single,
+            nll,
+            ece,
+            *paper,
+        ]
         lines.append(f"| {' | '.join(map(str, words))} |")
     return "\n".join(lines) + "\n"
 
 
-def _number(value, name):
-    digits = 3 if name == "nll" else 2
+def _top1(row):
+    return row["report"]["top1"]["mean"]
+
+
+def _text(row, number):
+    value, digits = row["report"][number], 3 if number == "nll" else 2
     spread = "" if value["std"] is None else f" ± {value['std']:.{digits}f}"
     return f"{value['mean']:.{digits}f}{spread}"
 
 
 def csv(rows):
     """The same numbers, one line per row, means and standard deviations in columns."""
-    names = [f"{split}_{name}" for split in ("select", "report") for name in NUMBERS]
-    lines = [",".join(["network", "method", "k", "n", *(f"{name}{end}" for name in names for end in ("", "_std"))])]
-    for row in rows:
-        values = [row[s][name][part] for s in ("select", "report") for name in NUMBERS for part in ("mean", "std")]
+    columns = [
+        (split, number, part)
+        for split in ("select", "report")
+        for number in NUMBERS
+        for part in ("mean", "std")
+    ]
+    lines = [["network", "method", "k", "n", *("_".join(column) for column in columns)]]
+    for row in rows.values():
+        values = (row[split][number][part] for split, number, part in columns)
         numbers = ["" if value is None else f"{value:.4f}" for value in values]
-        lines.append(",".join([row["network"], row["method"], str(row["k"] or ""), str(row["n"]), *numbers]))
-    return "\n".join(lines) + "\n"
+        lines.append([row["network"], row["method"], str(row["k"] or ""), str(row["n"]), *numbers])
+    return "\n".join(map(",".join, lines)) + "\n"

@@ -40,7 +40,7 @@ class Budget:
 
 
 def setup(threads):
-    """Fixed thread count, because sums depend on it; no denormals, with which MCL's saturated softmax crawls."""
+    """A fixed thread count, on which sums depend; no denormals, in which MCL's saturated softmax crawls."""
     if threads < 1:
         raise ValueError(f"threads: {threads} is out of range: at least 1")
     torch.set_num_threads(threads)
@@ -54,20 +54,20 @@ def mix(*parts):
 
 
 def checkpoint(name, inputs, *arguments):
-    """scratch/NAME-KEY.pt, where KEY holds all that decides the result: inputs, params, arguments, code, torch."""
+    """scratch/NAME-KEY.pt, where KEY is all that decides the result: inputs, params, arguments, code."""
     root = Path(__file__).parents[1]
     loaded = {getattr(module, "__file__", None) for module in list(sys.modules.values())} - {None}
     code = [file for file in loaded if file.startswith((f"{root}/specialists/", f"{root}/stages/"))]
     content = digest("params.yaml", *inputs, *sorted(code))
     key = hashlib.sha256(repr((content, arguments, torch.__version__)).encode()).hexdigest()
-    return Path("scratch") / f"{name}-{key[:16]}.pt"
+    return Path("scratch") / f"{Path(name).name}-{key[:16]}.pt"
 
 
 def fit(ensemble, data, loss, budget, seed, checkpoint):
     """Train all members on the same batches; returns one record per epoch.
 
-    `loss(logits_MBC, label_B, position_B, generator)` -> (loss_B, chosen_MB or None), where `position` counts within the
-    train split. Order and noise of an epoch depend on (seed, epoch) alone.
+    `loss(logits_MBC, label_B, position_B, generator)` -> (loss_B, chosen_MB or None), where `position` counts
+    within the train split. Order and noise of an epoch depend on (seed, epoch) alone.
     """
     train = data.rows("train")
     steps = math.ceil(len(train) / budget.batch)
@@ -87,7 +87,9 @@ def fit(ensemble, data, loss, budget, seed, checkpoint):
                 loss_B, chosen_MB = loss(ensemble(*inputs), label, position, generator)
                 if not loss_B.isfinite().all():
                     bad = train[position][~loss_B.detach().isfinite()][0].item()
-                    raise ValueError(f"the loss of row {bad} is {loss_B[~loss_B.isfinite()][0]} at step {state['step']}")
+                    raise ValueError(
+                        f"the loss of row {bad} is {loss_B[~loss_B.isfinite()][0]} at step {state['step']}"
+                    )
                 for group in optimizer.param_groups:
                     group["lr"] = budget.rate(state["step"] / (budget.epochs * steps))
                 optimizer.zero_grad()
@@ -117,12 +119,20 @@ def _record(ensemble, data, state, examples):
     rows = data.rows("select")
     logits_MBC = answer(ensemble, data, rows)
     select = metrics.accuracy(logits_MBC, data.labels(rows))
-    record = {"loss": state["loss"] / examples, "select_top1": select["top1"], "select_oracle": select["oracle"]}
+    record = {
+        "loss": state["loss"] / examples,
+        "select_top1": select["top1"],
+        "select_oracle": select["oracle"],
+    }
     return record if isinstance(state["chosen"], int) else record | {"chosen": state["chosen"].tolist()}
 
 
 def _save(checkpoint, ensemble, optimizer, generator, state):
-    tree = {"model": ensemble.state_dict(), "optimizer": optimizer.state_dict(), "noise": generator.get_state()}
+    tree = {
+        "model": ensemble.state_dict(),
+        "optimizer": optimizer.state_dict(),
+        "noise": generator.get_state(),
+    }
     with replacing(checkpoint) as draft:
         torch.save(tree | {"state": state}, draft)
 
@@ -142,7 +152,9 @@ class Progress:
 
     def __init__(self, steps, done):
         self.steps, self.done, self.first, self.start = steps, done, done, time.monotonic()
-        self.bar = tqdm(total=steps, initial=done, unit="step", dynamic_ncols=True, disable=not sys.stderr.isatty())
+        self.bar = tqdm(
+            total=steps, initial=done, unit="step", dynamic_ncols=True, disable=not sys.stderr.isatty()
+        )
 
     def __enter__(self):
         return self

@@ -1,10 +1,11 @@
 """python -m stages.base NETWORK MEMBER SEED
 
-Train one base model (a generalist, phi_m of Eq. 4) on the whole training set, and write its logits on it: the teacher
-is a constant, so no later stage runs it.
+Train one base model (a generalist, phi_m of Eq. 4) on the whole training set, and write its logits on it: the
+teacher is a constant, so no later stage runs it.
 
 reads   params: threads, networks.NETWORK, base; data/features
-writes  models/base/NETWORK-sSEED/mMEMBER.safetensors, and .npy: its logits on train, fp16; metrics/curves/NETWORK-...
+writes  models/base/NETWORK-sSEED/mMEMBER.safetensors, and .npy: its logits on train, fp16;
+        metrics/curves/NETWORK-...
 """
 
 import time
@@ -33,15 +34,15 @@ def main(network: str, member: int, seed: int):
     def loss(logits_MBC, label_B, position_B, generator):
         return task_loss(logits_MBC, label_B)[0], None
 
-    start, name = time.monotonic(), f"{network}-base{member}-s{seed}"
+    start, name = time.monotonic(), f"{network}-m{member}-s{seed}"
     scratch = checkpoint(name, ["data/features/meta.json"], network, member, seed)
     curve = fit(ensemble, data, loss, budget, mix("batches", network, member, seed), scratch)
     folder = f"models/base/{network}-s{seed}"
     save(ensemble, f"{folder}/m{member}.safetensors")
     with replacing(f"{folder}/m{member}.npy") as draft, open(draft, "wb") as file:
         np.save(file, answer(ensemble, data, data.rows("train"))[0].half().numpy())
-    write_json(f"metrics/curves/{name}.json", {"curve": curve})
-    environment.write(f"metrics/environment/{name}.json", time.monotonic() - start)
+    write_json(f"metrics/curves/base/{name}.json", {"curve": curve})
+    environment.write(f"metrics/environment/base/{name}.json", time.monotonic() - start)
     scratch.unlink()
 
 

@@ -1,9 +1,10 @@
 """python -m stages.distill NETWORK SEED CELL
 
-Distil the ensemble of cell `distill.teacher` into one student of the same network, trained from its own start.
+Distil the ensemble of cell `distill.teacher` into one student of the same network, trained from its own
+start.
 
 reads   params: threads, networks.NETWORK, distill; data/features, models/cells/TEACHER-sSEED.safetensors
-writes  models/cells/CELL.safetensors, an ensemble of one; metrics/curves/CELL.json
+writes  models/CELL.safetensors, an ensemble of one; metrics/curves/CELL.json
 """
 
 import time
@@ -38,7 +39,7 @@ def main(network: str, seed: int, cell: str):
     start = time.monotonic()
     scratch = checkpoint(cell, ["data/features/meta.json", teacher_file], network, seed)
     curve = fit(student, data, loss, budget, mix("batches", "student", network, seed), scratch)
-    save(student, f"models/cells/{cell}.safetensors")
+    save(student, f"models/{cell}.safetensors")
     write_json(f"metrics/curves/{cell}.json", {"curve": curve})
     environment.write(f"metrics/environment/{cell}.json", time.monotonic() - start)
     scratch.unlink()

@@ -1,9 +1,11 @@
 """python -m stages.evaluate NETWORK CELL
 
-Measure the members of a cell together on `select` (where choices are made) and on `report` (where tables come from).
+Measure the members of a cell together on `select` (where choices are made) and on `report` (where tables come
+from).
 
-reads   params: threads, networks.NETWORK; data/features, models/cells/CELL.safetensors
-writes  models/answers/CELL.safetensors: every member's logits, fp16; metrics/cells/CELL.json
+reads   params: threads, networks.NETWORK; data/features, models/CELL.safetensors
+writes  models/answers/CELL.safetensors: every member's logits, fp16; metrics/CELL.json, and by question
+        family metrics/families/CELL.json
 """
 
 from functools import partial
@@ -24,21 +26,20 @@ def main(network: str, cell: str):
     setup(read("threads", int))
     data = Features.load("data/features")
     build = partial(read, f"networks.{network}", network_class(network), *data.shape)
-    ensemble = load(f"models/cells/{cell}.safetensors", build)
-    logits, result = {}, {"parameters": sum(p.numel() for p in ensemble.parameters())}
+    ensemble = load(f"models/{cell}.safetensors", build)
+    logits, families, result = {}, {}, {"parameters": sum(p.numel() for p in ensemble.parameters())}
     for split in ("select", "report"):
         rows = data.rows(split)
         logits_MBC, label_B = answer(ensemble, data, rows), data.labels(rows)
-        right_B = mean(logits_MBC).argmax(1) == label_B
-        result[split] = (
-            metrics.accuracy(logits_MBC, label_B)
-            | metrics.calibration(mean(logits_MBC), label_B)
-            | {"families": metrics.by_group(right_B, data.groups(rows), data.group_names)}
-        )
+        probability_BC = mean(logits_MBC)
+        result[split] = metrics.accuracy(logits_MBC, label_B) | metrics.calibration(probability_BC, label_B)
+        right_B = probability_BC.argmax(1) == label_B
+        families[split] = metrics.by_group(right_B, data.groups(rows), data.group_names)
         logits[split] = logits_MBC.half()
     with replacing(f"models/answers/{cell}.safetensors") as draft:
         save_file(logits, draft)
-    write_json(f"metrics/cells/{cell}.json", result)
+    write_json(f"metrics/families/{cell}.json", families)
+    write_json(f"metrics/{cell}.json", result)
 
 
 if __name__ == "__main__":

@@ -1,8 +1,10 @@
 """python -m stages.report
 
-Collect the cells of the table: mean, std and n over seeds, ours beside the paper's, and draw its Figures 3 and 4.
+Collect the cells of the table: mean, std and n over seeds, ours beside the paper's, and draw its Figures 3
+and 4.
 
-reads   params: table, data.root; data/features, metrics/cells, metrics/curves, models/answers, the pictures of data.root
+reads   params: table, data.root; data/features, metrics/cells, metrics/curves, models/answers, the pictures
+        of data.root
 writes  metrics/table.json, table.csv, table.md, metrics/figures/*.png
 """
 
@@ -32,8 +34,11 @@ def main():
         for method in axes.methods:
             name = cell(network, method, axes.ks[0], axes.seeds[0])
             title = f"{network.upper()}, {TITLES[method]}, k = {axes.ks[0]}: who learns which question family"
-            counts = read_json(f"metrics/curves/{name}.json")["families"]
-            figures.save(figures.specialization(counts, data.group_names, title), f"metrics/figures/families-{name}.png")
+            counts = read_json(f"metrics/curves/cells/{name}.json")["families"]
+            figures.save(
+                figures.specialization(counts, data.group_names, title),
+                f"metrics/figures/families-{name}.png",
+            )
         path = f"metrics/figures/answers-{network}-k{axes.ks[0]}-s{axes.seeds[0]}.png"
         figures.save(one_question(axes, network, data), path)
     print(markdown(rows))
@@ -44,10 +49,14 @@ def one_question(axes, network, data):
     rows, answers = data.rows("report"), data.meta["answers"]
     label_B = data.labels(rows)
     logits = {
-        method: load_file(f"models/answers/{cell(network, method, axes.ks[0], axes.seeds[0])}.safetensors")["report"].float()
+        method: load_file(
+            f"models/answers/cells/{cell(network, method, axes.ks[0], axes.seeds[0])}.safetensors"
+        )["report"].float()
         for method in axes.methods
     }
-    right = {m: mean(logits_MBC).gather(1, label_B.unsqueeze(1)).squeeze(1) for m, logits_MBC in logits.items()}
+    right = {
+        m: mean(logits_MBC).gather(1, label_B.unsqueeze(1)).squeeze(1) for m, logits_MBC in logits.items()
+    }
     *others, last = right.values()
     row = (last - torch.stack(others).amax(0) if others else last).argmax().item()
     shown = {}
@@ -57,7 +66,9 @@ def one_question(axes, network, data):
         shown[TITLES[method]] = (logits_MBC[:, row].softmax(1).numpy(), task_M1.argmin().item(), best)
     official = clevr.read(read("data.root", str), "val")
     with Image.open(official.images[official.image[row]]) as picture:
-        return figures.distributions(shown, answers, answers[label_B[row]], official.text[row], picture.convert("RGB"))
+        return figures.distributions(
+            shown, answers, answers[label_B[row]], official.text[row], picture.convert("RGB")
+        )
 
 
 if __name__ == "__main__":

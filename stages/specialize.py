@@ -1,12 +1,13 @@
 """python -m stages.specialize NETWORK METHOD K SEED CELL
 
-Specialise the base models: each example is learned by the K members for which that is cheapest, and the rest pay what
-METHOD asks of them. METHOD `ie` is the base models as they are; `ie_plus` trains them on for the same budget, all on
-everything. For these two, K is the number of members whatever is given; K may be `all`.
+Specialise the base models: each example is learned by the K members for which that is cheapest, and the rest
+pay what METHOD asks of them. METHOD `ie` is the base models as they are; `ie_plus` trains them on for the
+same budget, all on everything. For these two, K is the number of members whatever is given; K may be `all`.
 
-reads   params: threads, networks.NETWORK, methods.METHOD, specialize; data/features, models/base/NETWORK-sSEED
-writes  models/cells/CELL.safetensors; metrics/curves/CELL.json: a record per epoch, and how many training examples of
-        each question family the final members are assigned
+reads   params: threads, networks.NETWORK, methods.METHOD, specialize; data/features,
+        models/base/NETWORK-sSEED
+writes  models/CELL.safetensors; metrics/curves/CELL.json: a record per epoch, and how many training examples
+        of each question family the final members are assigned
 """
 
 import time
@@ -40,7 +41,9 @@ def main(network: str, method: str, k: str, seed: int, cell: str):
     k = len(files) if k == "all" or method in losses.GENERALISTS else chosen(k, len(files))
 
     def loss(logits_MBC, label_B, position_B, generator):
-        teacher_MBC = torch.stack([torch.from_numpy(logits_NC[position_B.numpy()]) for logits_NC in teacher_MNC])
+        teacher_MBC = torch.stack(
+            [torch.from_numpy(logits_NC[position_B.numpy()]) for logits_NC in teacher_MNC]
+        )
         other_MB = price(logits_MBC, teacher_MBC.float(), generator)
         return losses.oracle_loss(losses.task_loss(logits_MBC, label_B), other_MB, k)
 
@@ -51,7 +54,7 @@ def main(network: str, method: str, k: str, seed: int, cell: str):
     if k < len(files):
         count_FM = assigned(ensemble, data, loss)
         record |= {"families": count_FM.tolist(), "entropy": metrics.entropy(count_FM.sum(0))}
-    save(ensemble, f"models/cells/{cell}.safetensors")
+    save(ensemble, f"models/{cell}.safetensors")
     write_json(f"metrics/curves/{cell}.json", record)
     environment.write(f"metrics/environment/{cell}.json", time.monotonic() - start)
     scratch.unlink(missing_ok=True)
@@ -67,8 +70,12 @@ def assigned(ensemble, data, loss):
     """How many training examples of each group every member is chosen for: a list of groups x members."""
     rows = data.rows("train")
     logits_MBC = answer(ensemble, data, rows)
-    _, chosen_MB = loss(logits_MBC, data.labels(rows), torch.arange(len(rows)), torch.Generator().manual_seed(0))
-    counts = [torch.bincount(data.groups(rows)[chosen_B], minlength=len(data.group_names)) for chosen_B in chosen_MB]
+    _, chosen_MB = loss(
+        logits_MBC, data.labels(rows), torch.arange(len(rows)), torch.Generator().manual_seed(0)
+    )
+    counts = [
+        torch.bincount(data.groups(rows)[chosen_B], minlength=len(data.group_names)) for chosen_B in chosen_MB
+    ]
     return torch.stack(counts, 1)
 
 

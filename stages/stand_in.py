@@ -84,12 +84,7 @@ def chunk(settings, folder, place):
 
 def _question(scene, family, text, program, answer):
     image = {key: scene[key] for key in ("split", "image_index", "image_filename")}
-    return image | {
-        "question": text,
-        "answer": answer,
-        "program": program,
-        "question_family_index": family,
-    }
+    return image | {"question": text, "answer": answer, "program": program, "question_family_index": family}
 
 
 def _json(folder, split, kind, records):

@@ -1,8 +1,9 @@
 """python -m stages.track
 
-Show the table in MLflow: one run per cell with its params, metrics and curve, under one parent run per table, and the
-cell that -S network=, method=, k= chose. A run is made from what the pipeline wrote, never by what computes it, so a
-cell that DVC restored from its cache appears like any other; a cell that is already there is not logged again.
+Show the table in MLflow: one run per cell with its params, metrics and curve, under one parent run per table,
+and the cell that -S network=, method=, k= chose. A run is made from what the pipeline wrote, never by what
+computes it, so a cell that DVC restored from its cache appears like any other; a cell that is already there
+is not logged again.
 
 reads   dvc.lock; params: table, network, method, k, seed; metrics/
 writes  mlflow.db in the main checkout, or to where MLFLOW_TRACKING_URI points
@@ -35,7 +36,9 @@ def main():
     folder = Path.cwd().relative_to(code()).as_posix()
     experiment = client.get_experiment_by_name(folder := "table" if folder == "." else folder)
     experiment = experiment.experiment_id if experiment else client.create_experiment(folder)
-    known = {(r.info.run_name, r.data.tags["fingerprint"]): r.info.run_id for r in every_run(client, experiment)}
+    known = {
+        (r.info.run_name, r.data.tags["fingerprint"]): r.info.run_id for r in every_run(client, experiment)
+    }
 
     def upsert(name, contents, parent=None):
         fingerprint = hashlib.sha256(json.dumps(contents, sort_keys=True).encode()).hexdigest()[:16]
@@ -46,27 +49,27 @@ def main():
     table = upsert("table", {"params": {"rows": len(list(axes.rows())), "seeds": len(axes.seeds)}})
     for row in axes.rows():
         for each in axes.seeds:
-            upsert(cell(*row, each), contents(lock, cell(*row, each), *row, each), table)
-    if "metrics/cells/cell.json" in {out["path"] for stage in lock.values() for out in stage.get("outs", [])}:
-        upsert(f"{cell(*chosen, seed)} (cell)", contents(lock, "cell", *chosen, seed))
+            upsert(cell(*row, each), contents(lock, f"cells/{cell(*row, each)}", *row, each), table)
+    upsert(f"{cell(*chosen, seed)} (cell)", contents(lock, "cell", *chosen, seed))
     print(f"mlflow ui --backend-store-uri {os.environ['MLFLOW_TRACKING_URI']}")
 
 
 def contents(lock, name, network, method, k, seed):
     """Everything that a cell's run shows, and so everything that decides whether it is a new run."""
-    files = {f"models/cells/{name}.safetensors", f"metrics/cells/{name}.json"}
+    files = {f"models/{name}.safetensors", f"metrics/{name}.json"}
     makers = [stage for stage in lock.values() if files & {out["path"] for out in stage.get("outs", [])}]
     params = {"network": network, "method": method, "k": k, "seed": seed}
     for stage in makers:
         for section in stage.get("params", {}).get("params.yaml", {}).items():
             params |= flat(*section)
-    metrics = read_json(f"metrics/cells/{name}.json")
-    numbers = {f"{split}_{number}": metrics[split][number] for split in ("select", "report") for number in NUMBERS}
-    curve = Path(f"metrics/curves/{name}.json")
+    metrics = read_json(f"metrics/{name}.json")
+    numbers = {
+        f"{split}_{number}": metrics[split][number] for split in ("select", "report") for number in NUMBERS
+    }
     return {
         "params": {key: value for key, value in params.items() if value is not None},
         "metrics": numbers | {"parameters": metrics["parameters"]},
-        "curve": read_json(curve)["curve"] if curve.exists() else [],
+        "curve": read_json(f"metrics/curves/{name}.json")["curve"],
         "tags": {"command": " && ".join(stage["cmd"] for stage in makers)},
     }
 
@@ -86,7 +89,9 @@ def log(client, experiment, name, fingerprint, contents, parent):
     now = int(time.time() * 1000)
     metrics = [Metric(key, value, now, 0) for key, value in contents.get("metrics", {}).items()]
     for epoch, record in enumerate(contents.get("curve", []), 1):
-        metrics += [Metric(f"curve_{key}", value, now, epoch) for key, value in record.items() if key != "chosen"]
+        metrics += [
+            Metric(f"curve_{key}", value, now, epoch) for key, value in record.items() if key != "chosen"
+        ]
     params = [Param(key, str(value)) for key, value in contents["params"].items()]
     client.log_batch(made, params=params, tags=[RunTag(*tag) for tag in contents.get("tags", {}).items()])
     for start in range(0, len(metrics), 1000):

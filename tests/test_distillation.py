@@ -19,7 +19,9 @@ def softened(probabilities, temperature):
 
 def test_against_python_floats():
     found = distill(LOGITS, TEACHER, LABEL, alpha=0.3, temperature=2.5)
-    for logits, teacher, y, loss in zip(LOGITS.tolist(), TEACHER.tolist(), LABEL.tolist(), found, strict=True):
+    for logits, teacher, y, loss in zip(
+        LOGITS.tolist(), TEACHER.tolist(), LABEL.tolist(), found, strict=True
+    ):
         student = [exp(x) / sum(map(exp, logits)) for x in logits]
         pairs = zip(softened(teacher, 2.5), softened(student, 2.5), strict=True)
         expected = 0.3 * 2.5**2 * sum(t * log(t / s) for t, s in pairs) - 0.7 * log(student[y])

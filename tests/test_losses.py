@@ -177,7 +177,9 @@ def test_extreme_logits_stay_finite(price, extreme):
     logits = torch.zeros(M, 2, C)
     logits[:, :, 0] = extreme
     logits.requires_grad_()
-    loss, _ = losses.oracle_loss(losses.task_loss(logits, torch.tensor([0, 1])), price(logits, -logits.detach()), 2)
+    loss, _ = losses.oracle_loss(
+        losses.task_loss(logits, torch.tensor([0, 1])), price(logits, -logits.detach()), 2
+    )
     assert loss.isfinite().all()
     assert torch.autograd.grad(loss.sum(), logits)[0].isfinite().all()
 

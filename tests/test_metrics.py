@@ -21,7 +21,9 @@ def test_accuracy_by_counting():
     logits, label = draw()
     found = metrics.accuracy(logits, label)
     answers = logits.argmax(2)
-    averaged = [sum(np.exp(m[b]) / np.exp(m[b]).sum() for m in logits.double().numpy()).argmax() for b in range(B)]
+    averaged = [
+        sum(np.exp(m[b]) / np.exp(m[b]).sum() for m in logits.double().numpy()).argmax() for b in range(B)
+    ]
     oracle = [any(answers[m, b] == label[b] for m in range(M)) for b in range(B)]
     single = [100 * accuracy_score(label, answers[m]) for m in range(M)]
     assert found["top1"] == pytest.approx(100 * accuracy_score(label, averaged))

@@ -43,7 +43,10 @@ def test_a_section_becomes_what_it_configures_and_an_int_may_be_a_float(tmp_path
     [
         (GOOD.replace("epochs", "epoch"), r"base\.epoch: unknown key; known: epochs, lr, sizes"),
         (GOOD.replace("  epochs: 3\n", ""), r"base\.epochs: missing; known: epochs, lr, sizes"),
-        (GOOD.replace("lr: 1", "lr: 5e-4"), r"base\.lr: '5e-4' is str, expected float \(YAML reads 5e-4 as text"),
+        (
+            GOOD.replace("lr: 1", "lr: 5e-4"),
+            r"base\.lr: '5e-4' is str, expected float \(YAML reads 5e-4 as text",
+        ),
         (GOOD.replace("lr: 1", "lr: true"), r"base\.lr: True is bool, expected float"),
         (GOOD.replace("epochs: 3", "epochs: 3.0"), r"base\.epochs: 3\.0 is float, expected int"),
         (GOOD.replace("- 2", "- two"), r"base\.sizes\[0\]: 'two' is str, expected int"),
@@ -68,7 +71,9 @@ def test_a_missing_file_says_where_it_was_looked_for(tmp_path):
 
 def test_keyword_only_parameters_are_the_schema_of_a_function(tmp_path):
     path = tmp_path / "params.yaml"
-    path.write_text("methods:\n  a:\n    beta: 2\n    form: kl\n  b:\n    logits: 1\n    beta: 2\n    form: kl\n")
+    path.write_text(
+        "methods:\n  a:\n    beta: 2\n    form: kl\n  b:\n    logits: 1\n    beta: 2\n    form: kl\n"
+    )
     assert configure("methods.a", price, path=path)(3.0) == 6.0
     with pytest.raises(ValueError, match=r"methods\.b\.logits: unknown key; known: beta, form"):
         configure("methods.b", price, path=path)

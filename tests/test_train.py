@@ -35,7 +35,9 @@ class Points:
 
 def members():
     torch.manual_seed(0)
-    return Ensemble([nn.Sequential(nn.Linear(2, 16), nn.BatchNorm1d(16), nn.ReLU(), nn.Linear(16, 3)) for _ in range(3)])
+    return Ensemble(
+        [nn.Sequential(nn.Linear(2, 16), nn.BatchNorm1d(16), nn.ReLU(), nn.Linear(16, 3)) for _ in range(3)]
+    )
 
 
 def noisy(logits_MBC, label_B, position_B, generator):
@@ -83,7 +85,7 @@ def test_twice_the_same(tmp_path):
 
 @pytest.mark.parametrize("stop", [1, 6, 7, 8, 13, 20])
 def test_stopped_at_any_step_it_ends_in_the_same_bits(tmp_path, monkeypatch, stop):
-    """7 steps an epoch: within one, at its last step, at the first of the next; a checkpoint after every step."""
+    """7 steps an epoch: inside it, at its last step, at the first of the next; a checkpoint every step."""
     whole, curve = run(tmp_path / "whole.pt")
     monkeypatch.setattr(train, "SAVE_SECONDS", 0)
     steps = 0

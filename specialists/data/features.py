@@ -1,9 +1,9 @@
-"""What every VQA network reads: one fp16 memory map of image features, and the questions as columns of integers.
+"""What every VQA network reads: a fp16 memory map of image features, and the questions in columns.
 
-    images.npy              (images, cells, channels) float16
-    questions.safetensors   tokens (questions, longest) int16, left-aligned, 0 after the end; length, answer, family,
-                            image, split int32 (questions)
-    meta.json               words, answers, families, splits, grid [rows, columns], backbone, digest (of the other two), ...
+images.npy              (images, cells, channels) float16
+questions.safetensors   tokens (questions, longest) int16, left-aligned, 0 after the end; length, answer, family,
+                        image, split int32 (questions)
+meta.json               words, answers, families, splits, grid [rows, columns], digest (of the others), ...
 """
 
 from dataclasses import dataclass
@@ -33,7 +33,9 @@ class Features:
             images = np.load(folder / "images.npy", mmap_mode="c")
             questions = load_file(folder / "questions.safetensors")
         except (OSError, ValueError, SafetensorError) as error:
-            raise ValueError(f"{folder}: features cannot be read ({error}); run the features stage again") from None
+            raise ValueError(
+                f"{folder}: features cannot be read ({error}); run the features stage again"
+            ) from None
         return cls(torch.from_numpy(images), questions, meta)
 
     def rows(self, split):
@@ -41,7 +43,7 @@ class Features:
         return (self.questions["split"] == SPLITS.index(split)).nonzero().squeeze(1)
 
     def batch(self, rows):
-        """((image_BRF, tokens_BL, length_B), answer_B); tokens are cut at the longest question of the batch."""
+        """((image_BRF, tokens_BL, length_B), answer_B); tokens end with the longest question of the batch."""
         questions = self.questions
         length_B = questions["length"][rows].long()
         tokens_BL = questions["tokens"][rows, : int(length_B.max())].long()

@@ -8,5 +8,7 @@ def network(name):
     """The class `Network` of the file with that name: Network(data's shape..., *, settings...)."""
     known = sorted(p.stem for p in Path(__file__).parent.glob("*.py") if "class Network(" in p.read_text())
     if name not in known:
-        raise ValueError(f"network: {name!r} is not a file of specialists/networks; known: {', '.join(known)}")
+        raise ValueError(
+            f"network: {name!r} is not a file of specialists/networks; known: {', '.join(known)}"
+        )
     return import_module(f"specialists.networks.{name}").Network

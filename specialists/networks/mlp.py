@@ -1,4 +1,4 @@
-"""The paper's simple baseline: the mean of the image's cells beside the question, and a multi-layer perceptron.
+"""The paper's simple baseline: a multi-layer perceptron on the mean image cell beside the question.
 
 B batch, L words, R cells, F channels, C answers
 """
@@ -11,11 +11,22 @@ from specialists.networks.parts import Question, Stem
 
 class Network(nn.Module):
     def __init__(
-        self, grid, channels, words, answers, *, blocks: int, width: int, embedding: int, lstm: int, hidden: list[int]
+        self,
+        grid,
+        channels,
+        words,
+        answers,
+        *,
+        blocks: int,
+        width: int,
+        embedding: int,
+        lstm: int,
+        pool: str,
+        hidden: list[int],
     ):
         super().__init__()
         self.stem = Stem(grid, channels, blocks, width)
-        self.question = Question(words, embedding, lstm)
+        self.question = Question(words, embedding, lstm, pool)
         sizes = [channels + lstm, *hidden]
         self.hidden = nn.ModuleList(nn.Linear(a, b) for a, b in zip(sizes, hidden, strict=False))
         self.answer = nn.Linear(sizes[-1], answers)

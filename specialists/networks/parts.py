@@ -8,7 +8,7 @@ from torch import nn
 
 
 class Stem(nn.Module):
-    """Residual bottleneck blocks (F - width - F) that adapt frozen features to the data set (paper, section 4.1)."""
+    """Residual bottleneck blocks (F - width - F) that adapt frozen features to the data (section 4.1)."""
 
     def __init__(self, grid, channels, blocks, width):
         super().__init__()
@@ -36,14 +36,19 @@ class Stem(nn.Module):
 
 
 class Question(nn.Module):
-    """Word embedding and LSTM; the output at each question's last word."""
+    """Word embedding and LSTM: its output at the last word (the paper) or the mean over words."""
 
-    def __init__(self, words, embedding, size):
+    def __init__(self, words, embedding, size, pool):
         super().__init__()
+        if pool not in ("last", "mean"):
+            raise ValueError(f"pool: {pool!r} is unknown; known: last, mean")
         self.embedding = nn.Embedding(words, embedding, padding_idx=0)
         self.lstm = nn.LSTM(embedding, size, batch_first=True)
+        self.pool = pool
 
     def forward(self, tokens_BL, length_B):
-        # The padding is to the right: what the LSTM does on it comes after the output that is read.
+        # The padding is to the right: what the LSTM does on it comes after the outputs that are read.
         output_BLD, _ = self.lstm(self.embedding(tokens_BL))
+        if self.pool == "mean":
+            return (output_BLD * (tokens_BL > 0).unsqueeze(2)).sum(1) / length_B.unsqueeze(1)
         return output_BLD[torch.arange(len(length_B), device=length_B.device), length_B - 1]

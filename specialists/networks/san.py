@@ -23,13 +23,14 @@ class Network(nn.Module):
         width: int,
         embedding: int,
         lstm: int,
+        pool: str,
         attention: int,
         glimpses: int,
         hidden: int,
     ):
         super().__init__()
         self.stem = Stem(grid, channels, blocks, width)
-        self.question = Question(words, embedding, lstm)
+        self.question = Question(words, embedding, lstm, pool)
         # A 1x1 convolution of concat(question, image) is the sum of one linear map of each.
         self.ask_image = nn.Linear(channels, attention)
         self.ask_question = nn.Linear(lstm, attention, bias=False)
