@@ -77,7 +77,7 @@ def fit(ensemble, data, loss, budget, seed, checkpoint):
     saved = time.monotonic()
     with Progress(budget.epochs * steps, state["step"]) as progress:
         for epoch in range(state["step"] // steps, budget.epochs):
-            order = torch.randperm(len(train), generator=torch.Generator().manual_seed(mix(seed, epoch)))
+            order = data.order(budget.batch, torch.Generator().manual_seed(mix(seed, epoch)))
             if state["step"] == epoch * steps:
                 generator.manual_seed(mix(seed, epoch, "noise"))
                 state |= {"loss": 0.0, "chosen": 0}
@@ -85,11 +85,9 @@ def fit(ensemble, data, loss, budget, seed, checkpoint):
             for position in order.split(budget.batch)[state["step"] - epoch * steps :]:
                 inputs, label = data.batch(train[position])
                 loss_B, chosen_MB = loss(ensemble(*inputs), label, position, generator)
-                if not loss_B.isfinite().all():
-                    bad = train[position][~loss_B.detach().isfinite()][0].item()
-                    raise ValueError(
-                        f"the loss of row {bad} is {loss_B[~loss_B.isfinite()][0]} at step {state['step']}"
-                    )
+                if (bad_B := ~loss_B.isfinite()).any():
+                    row, value = train[position][bad_B][0], loss_B[bad_B][0]
+                    raise ValueError(f"the loss of row {row} is {value} at step {state['step']}")
                 for group in optimizer.param_groups:
                     group["lr"] = budget.rate(state["step"] / (budget.epochs * steps))
                 optimizer.zero_grad()
@@ -99,7 +97,7 @@ def fit(ensemble, data, loss, budget, seed, checkpoint):
                 state["loss"] += loss_B.detach().double().sum().item()
                 state["chosen"] = state["chosen"] + (0 if chosen_MB is None else chosen_MB.sum(1))
                 progress.step()
-                if time.monotonic() - saved > SAVE_SECONDS:
+                if time.monotonic() - saved > SAVE_SECONDS and state["step"] % steps:
                     _save(checkpoint, ensemble, optimizer, generator, state)
                     saved = time.monotonic()
             state["curve"].append(_record(ensemble, data, state, len(train)))

@@ -12,13 +12,14 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from safetensors.numpy import save_file
+from safetensors.numpy import save
 
 from specialists import backbone, params
 from specialists.data import clevr
 from specialists.data.features import SPLITS
 from specialists.data.splits import hold_out, join
 from specialists.files import digest, replacing, write_json
+from specialists.networks import resnet101, scene_cnn
 from stages import run
 
 FOLDER = Path("data/features")
@@ -50,16 +51,20 @@ class Settings:
 def main():
     seed, threads = params.read("seed", int), params.read("threads", int)
     data, settings = params.read("data", Data), params.read("features", Settings)
+    reader = params.read("features.scene_cnn", scene_cnn.Settings)
     if threads < 1:
         raise ValueError(f"threads: {threads} is out of range: at least 1")
     torch.set_num_threads(threads)
+    torch.set_flush_denormal(True)
     generator = torch.Generator().manual_seed(seed)
+    learns = settings.backbone == "scene_cnn"
+    network = scene_cnn.SceneCNN(reader, generator) if learns else resnet101.load(settings.weights)
 
     train, report = clevr.read(data.root, "train"), clevr.read(data.root, "val")
     split = hold_out(len(train.images), data.select, generator)
     columns, words = join(train, report, split, settings.longest)
-    learns = settings.backbone == "scene_cnn"
-    network = scene_cnn(train, split, threads, generator) if learns else resnet101(settings.weights)
+    if learns:
+        teach(network, train, split, reader, threads, generator)
 
     FOLDER.mkdir(parents=True, exist_ok=True)
     for left in FOLDER.glob(".*.tmp"):  # of a run that was killed
@@ -67,8 +72,11 @@ def main():
     with replacing(FOLDER / "images.npy") as images, replacing(FOLDER / "questions.safetensors") as questions:
         with open(images, "wb") as file:
             sizes = backbone.extract(network, train.images + report.images, file, threads)
-        save_file(columns, questions)
-        maps, sizes = (x[len(train.images) :] for x in (np.load(images, mmap_mode="r"), sizes))
+        questions.write_bytes(save(columns))
+        first = len(train.images)
+        accuracy = {}
+        if learns:
+            accuracy = network.accuracy(np.load(images, mmap_mode="r")[first:], report.objects, sizes[first:])
         meta = {
             "words": words,
             "answers": clevr.ANSWERS,
@@ -77,12 +85,20 @@ def main():
             "splits": counts(columns),
             "grid": network.grid,
             "backbone": settings.backbone,
-            "accuracy": network.accuracy(maps, report.objects, sizes) if learns else {},
+            "accuracy": accuracy,
             "digest": digest(images, questions),
         }
         (FOLDER / "meta.json").unlink(missing_ok=True)  # never the old one beside new files
     write_json(FOLDER / "meta.json", meta)
-    print(*(f"{name} {value:.4f}" for name, value in meta["accuracy"].items()))
+    print(*(f"{name} {value:.4f}" for name, value in accuracy.items()))
+
+
+def teach(network, train, split, settings, threads, generator):
+    """Train the scene reader on images of the train split, at most as many as its settings say."""
+    mine = np.flatnonzero(split == SPLITS.index("train"))
+    mine = mine[torch.randperm(len(mine), generator=generator)[: settings.images].numpy()]
+    images, sizes = backbone.load([train.images[i] for i in mine], network.size, threads)
+    scene_cnn.train(network, images, clevr.objects_of(train, mine), sizes, settings, generator)
 
 
 def counts(columns):
@@ -92,25 +108,6 @@ def counts(columns):
         name: {"questions": int(rows.sum()), "images": len(np.unique(columns["image"][rows]))}
         for name, rows in mine.items()
     }
-
-
-def resnet101(weights):
-    from specialists.networks import resnet101
-
-    return resnet101.load(weights)
-
-
-def scene_cnn(train, split, threads, generator):
-    """The scene reader, trained on images of the train split."""
-    from specialists.networks import scene_cnn
-
-    settings = params.read("features.scene_cnn", scene_cnn.Settings)
-    mine = np.flatnonzero(split == SPLITS.index("train"))
-    mine = mine[torch.randperm(len(mine), generator=generator)[: settings.images].numpy()]
-    network = scene_cnn.SceneCNN(settings, generator)
-    images, sizes = backbone.load([train.images[i] for i in mine], network.size, threads)
-    scene_cnn.train(network, images, clevr.objects_of(train, mine), sizes, settings, generator)
-    return network
 
 
 if __name__ == "__main__":

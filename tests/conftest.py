@@ -1,7 +1,73 @@
-"""One thread for every test: several processes that each take all cores wait for each other."""
+"""The whole pipeline at smoke scale, run once in a copy through real `dvc repro`."""
 
 import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
 
-os.environ["OMP_NUM_THREADS"] = "1"
-os.environ["DVC_NO_ANALYTICS"] = "1"
-os.environ["MLFLOW_DISABLE_TELEMETRY"] = "true"
+import pytest
+import yaml
+
+ROOT = Path(__file__).parents[1]
+# Several processes that each take all cores wait for each other.
+os.environ |= {"OMP_NUM_THREADS": "1", "DVC_NO_ANALYTICS": "1", "MLFLOW_DISABLE_TELEMETRY": "true"}
+os.environ["PATH"] = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
+for name in ("MLFLOW_TRACKING_URI", "PYTHONPATH"):
+    os.environ.pop(name, None)
+
+
+def small(params):
+    """params.yaml at a scale where every stage is over in a second or two."""
+    params["world"] |= {"train_images": 40, "val_images": 10, "width": 160, "height": 120}
+    params["features"]["scene_cnn"] |= {"rows": 3, "columns": 4, "channels": 16, "width": 4, "steps": 10}
+    for settings in params["networks"].values():
+        settings |= {"width": 4, "embedding": 8, "lstm": 8}
+    for budget in (params["base"], params["specialize"], params["distill"]["budget"]):
+        budget |= {"epochs": 2, "batch": 64}
+    params["table"] |= {"members": [0, 1], "ks": [1]}
+    return params
+
+
+def run(folder, *command, check=True):
+    done = subprocess.run(command, cwd=folder, capture_output=True, text=True)
+    assert not check or done.returncode == 0, done.stdout + done.stderr
+    return done
+
+
+def stage(folder, name, *arguments, check=True):
+    return run(folder, sys.executable, "-m", f"stages.{name}", *arguments, check=check)
+
+
+def edit(folder, change):
+    """Change params.yaml in place: `change` gets the tree."""
+    path = folder / "params.yaml"
+    tree = yaml.safe_load(path.read_text())
+    change(tree)
+    path.write_text(yaml.safe_dump(tree, sort_keys=False))
+
+
+@pytest.fixture(scope="session")
+def finished(tmp_path_factory):
+    """A clone whose pipeline has run at smoke scale; tests that change something take `clone`."""
+    folder = tmp_path_factory.mktemp("finished") / "specialists"
+    files = run(ROOT, "git", "ls-files", "-z", "--cached", "--others", "--exclude-standard").stdout.split(
+        "\0"
+    )
+    for name in filter(None, files):
+        if (ROOT / name).exists() and not name.startswith(("metrics/", "pipelines/")) and name != "dvc.lock":
+            (folder / name).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy2(ROOT / name, folder / name, follow_symlinks=False)
+    edit(folder, small)
+    run(folder, "git", "init", "--quiet")
+    run(folder, "git", "config", "user.name", "tests")
+    run(folder, "git", "config", "user.email", "tests@localhost")
+    run(folder, "dvc", "repro", "--quiet")
+    run(folder, "git", "add", "--all")
+    run(folder, "git", "commit", "--quiet", "--message", "smoke scale")
+    return folder
+
+
+@pytest.fixture
+def clone(finished, tmp_path):
+    return shutil.copytree(finished, tmp_path / "specialists", symlinks=True)

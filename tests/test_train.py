@@ -26,6 +26,9 @@ class Points:
     def rows(self, split):
         return torch.arange(100) if split == "train" else torch.arange(100, 150)
 
+    def order(self, batch, generator):
+        return torch.randperm(100, generator=generator)
+
     def batch(self, rows):
         return (self.x[rows],), self.label[rows]
 

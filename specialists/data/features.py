@@ -1,9 +1,9 @@
 """What every VQA network reads: a fp16 memory map of image features, and the questions in columns.
 
 images.npy              (images, cells, channels) float16
-questions.safetensors   tokens (questions, longest) int16, left-aligned, 0 after the end; length, answer, family,
-                        image, split int32 (questions)
-meta.json               words, answers, families, splits, grid [rows, columns], digest (of the others), ...
+questions.safetensors   tokens (questions, longest) int16, left-aligned, 0 after the end; length, answer,
+                        family, category, image, split int32 (questions)
+meta.json               words, answers, families, splits, grid [rows, columns], digest of the others, ...
 """
 
 from dataclasses import dataclass
@@ -17,6 +17,7 @@ from safetensors.torch import load_file
 from specialists.files import read_json
 
 SPLITS = ("train", "select", "report")
+POOL = 16
 
 
 @dataclass(frozen=True)
@@ -41,6 +42,16 @@ class Features:
     def rows(self, split):
         """The question rows of one split."""
         return (self.questions["split"] == SPLITS.index(split)).nonzero().squeeze(1)
+
+    def order(self, batch, generator):
+        """Positions within train for one epoch, shuffled, the questions of a batch alike in length.
+
+        The LSTM computes the padding too: sorting by length inside pools of batches halves its work.
+        """
+        length = self.questions["length"][self.rows("train")]
+        pools = torch.randperm(len(length), generator=generator).split(POOL * batch)
+        *full, last = torch.cat([pool[length[pool].argsort(stable=True)] for pool in pools]).split(batch)
+        return torch.cat([*(full[i] for i in torch.randperm(len(full), generator=generator)), last])
 
     def batch(self, rows):
         """((image_BRF, tokens_BL, length_B), answer_B); tokens end with the longest question of the batch."""

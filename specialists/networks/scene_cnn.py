@@ -1,11 +1,13 @@
 """A small CNN that learns to read CLEVR scenes: a grid of features that say what stands in each cell.
 
 The stand-in for features of a network that was trained on a million photographs: it needs no downloaded
-weight and less than a minute of training. Per cell it is asked whether the centre of an object lies there, where
-in the cell, and the object's shape, colour, material and size; the heads are linear, so the features that
-they read carry all of it linearly.
+weight and less than a minute of training. Per cell it is asked whether the centre of an object lies there,
+where in the cell, and the object's shape, colour, material and size; the heads are linear, so the features
+that they read carry all of it linearly. Half-way, at twice the resolution, the same is asked, which with
+shifted pictures and many steps of few images is what makes it learn this fast.
 
-B N images, H W pixels, R rows and C columns of cells (X in a line), F channels, A answers: present + attributes
+B N images, H W pixels, R rows and C columns of cells (X in a line), F channels, O objects of an image,
+A answers: present, attributes; P properties: y, x as shares of the image, attributes
 """
 
 from dataclasses import dataclass
@@ -18,7 +20,7 @@ from tqdm import trange
 
 from specialists.data.clevr import ATTRIBUTES
 
-STRIDE = 16
+STRIDE = 32
 CHOICES = (2, *map(len, ATTRIBUTES.values()))
 
 
@@ -46,40 +48,40 @@ class SceneCNN(nn.Module):
         super().__init__()
         self.grid, self.channels = (settings.rows, settings.columns), settings.channels
         self.size = (settings.rows * STRIDE, settings.columns * STRIDE)
-        width = settings.width
-        self.layers = nn.Sequential(
-            nn.PixelUnshuffle(4),
-            *_layer(3 * 4 * 4, 2 * width, 1),
-            *_layer(2 * width, 2 * width, 1),
-            *_layer(2 * width, 4 * width, 2),
-            *_layer(4 * width, 4 * width, 1),
-            *_layer(4 * width, 4 * width, 2),
-            *_layer(4 * width, settings.channels, 1),
+        w = settings.width
+        self.fine = nn.Sequential(  # 2R x 2C; max-pooling keeps the highlights that tell metal from rubber
+            *_layer(3, w, 8, 4),
+            *_layer(w, w),
+            nn.MaxPool2d(2),
+            *_layer(w, 2 * w),
+            nn.MaxPool2d(2),
+            *_layer(2 * w, 2 * w),
         )
+        self.coarse = nn.Sequential(*_layer(2 * w, 2 * w, 3, 2), *_layer(2 * w, settings.channels))
+        self.fine_heads = nn.Linear(2 * w, sum(CHOICES) + 2)
         self.heads = nn.Linear(settings.channels, sum(CHOICES) + 2)
         for module in self.modules():
             if isinstance(module, nn.Conv2d | nn.Linear):
                 nn.init.kaiming_normal_(module.weight, nonlinearity="relu", generator=generator)
-        nn.init.zeros_(self.heads.bias)
+            if isinstance(module, nn.Linear):
+                nn.init.zeros_(module.bias)
+
+    def maps(self, image_BHW3):
+        """uint8 pixels -> the map half-way (B, 2R, 2C, .) and the map (B, R, C, F)"""
+        fine = self.fine(image_BHW3.permute(0, 3, 1, 2).float().mul_(1 / 64).sub_(2))
+        return fine.permute(0, 2, 3, 1), self.coarse(fine).permute(0, 2, 3, 1)
 
     def forward(self, image_BHW3):
-        """uint8 pixels -> (B, R, C, F)"""
-        image_B3HW = image_BHW3.permute(0, 3, 1, 2).float() / 127.5 - 1
-        return self.layers(image_B3HW.contiguous(memory_format=torch.channels_last)).permute(0, 2, 3, 1)
-
-    def read(self, map_BRCF):
-        """[logits per answer], where_BRC2"""
-        *logits, where_BRC2 = self.heads(map_BRCF).float().split([*CHOICES, 2], -1)
-        return logits, where_BRC2
+        return self.maps(image_BHW3)[1]
 
     def accuracy(self, map_NRF, objects, sizes_N2):
-        """F1 of presence over all cells, and for each attribute the share that is right where an object is."""
-        what_NRCA, _ = targets(objects, sizes_N2, self.grid)
+        """F1 of presence over all cells; of each attribute the share that is right where an object is."""
+        what_NRCA, _ = targets(pack(objects, sizes_N2), self.grid)
         cells, right = np.zeros((2, 2), np.int64), np.zeros(len(ATTRIBUTES), np.int64)
         for start in range(0, len(map_NRF), 256):
             map_BRF = torch.from_numpy(map_NRF[start : start + 256].astype(np.float32))
-            logits, _ = self.read(map_BRF.unflatten(1, self.grid))
-            said_XA = torch.stack([logit.argmax(-1) for logit in logits], -1).flatten(0, 2).numpy()
+            logits, _ = split(self.heads(map_BRF))
+            said_XA = torch.stack([logit.argmax(-1) for logit in logits], -1).flatten(0, 1).numpy()
             what_XA = what_NRCA[start : start + 256].flatten(0, 2).numpy()
             np.add.at(cells, (what_XA[:, 0], said_XA[:, 0]), 1)
             right += (said_XA == what_XA)[what_XA[:, 0] == 1, 1:].sum(0)
@@ -89,25 +91,40 @@ class SceneCNN(nn.Module):
         return {name: float(score) for name, score in scores.items()}
 
 
-def _layer(inputs, outputs, stride):
-    return nn.Conv2d(inputs, outputs, 3, stride, 1, bias=False), nn.BatchNorm2d(outputs), nn.ReLU()
+def _layer(inputs, outputs, kernel=3, stride=1):
+    padding = (kernel - stride + 1) // 2  # the output has 1 / stride of the input's cells
+    convolution = nn.Conv2d(inputs, outputs, kernel, stride, padding, bias=False)
+    return convolution, nn.BatchNorm2d(outputs), nn.ReLU()
 
 
-def targets(objects, sizes_N2, grid):
-    """(what_NRCA int64, where_NRC2 float32) of objects as in `clevr.Split`, in images of (height, width).
+def split(answers):
+    """What a head says -> [logits per answer], place"""
+    *logits, where = answers.float().split([*CHOICES, 2], -1)
+    return logits, where
 
-    what is 1 and the attributes where an object's centre is, else 0; where is the centre's place in its cell,
-    -0.5 to 0.5. Of several centres in a cell the nearest to the camera counts; outside is no cell.
+
+def pack(objects, sizes_N2):
+    """Objects as in `clevr.Split`, of images of (height, width), as (N, O, P): far first, then NaN."""
+    objects = objects[np.lexsort((-objects[:, 3], objects[:, 0]))]
+    image = objects[:, 0].astype(np.int64)
+    rank = np.arange(len(image)) - np.searchsorted(image, image)
+    packed_NOP = np.full((len(sizes_N2), rank.max(initial=0) + 1, 2 + len(ATTRIBUTES)), np.nan, np.float32)
+    packed_NOP[image, rank] = np.column_stack([objects[:, [2, 1]] / sizes_N2[image], objects[:, 4:]])
+    return packed_NOP
+
+
+def targets(packed_NOP, grid):
+    """(what_NRCA int64, where_NRC2 float32): what is 1 and the attributes where an object is, else 0.
+
+    where is the centre's place in its cell, -0.5 to 0.5. Of several centres in a cell the nearest to the
+    camera counts, because it is written last; a centre outside the image is in no cell.
     """
     rows, columns = grid
-    what_NRCA = np.zeros((len(sizes_N2), rows, columns, len(CHOICES)), np.int64)
-    where_NRC2 = np.zeros((len(sizes_N2), rows, columns, 2), np.float32)
-    objects = objects[np.argsort(-objects[:, 3], kind="stable")]  # the nearest is written last
-    image = objects[:, 0].astype(np.int64)
-    y = objects[:, 2] / sizes_N2[image, 0] * rows
-    x = objects[:, 1] / sizes_N2[image, 1] * columns
+    what_NRCA = np.zeros((len(packed_NOP), rows, columns, len(CHOICES)), np.int64)
+    where_NRC2 = np.zeros((len(packed_NOP), rows, columns, 2), np.float32)
+    y, x = packed_NOP[..., 0] * rows, packed_NOP[..., 1] * columns
     inside = (y >= 0) & (y < rows) & (x >= 0) & (x < columns)
-    image, y, x, kinds = image[inside], y[inside], x[inside], objects[inside, 4:]
+    image, y, x, kinds = inside.nonzero()[0], y[inside], x[inside], packed_NOP[inside][:, 2:]
     cell = (image, y.astype(np.int64), x.astype(np.int64))
     what_NRCA[cell] = np.column_stack([np.ones(len(kinds)), kinds])
     where_NRC2[cell] = np.column_stack([y % 1 - 0.5, x % 1 - 0.5])
@@ -115,19 +132,32 @@ def targets(objects, sizes_N2, grid):
 
 
 def loss(logits, where_BRC2, what_BRCA, there_BRC2):
-    """Cross-entropy of presence everywhere, and where an object is of its attributes, plus its place's error."""
+    """Twice the cross-entropy of presence, the mean of those of the attributes, the error of the place."""
+    total = 2 * cross_entropy(logits[0].flatten(0, 2), what_BRCA[..., 0].flatten())
     present = what_BRCA[..., 0] == 1
-    total = cross_entropy(logits[0].flatten(0, 2), what_BRCA[..., 0].flatten())
     if present.any():
         for i, logit in enumerate(logits[1:], 1):
-            total = total + 0.3 * cross_entropy(logit[present], what_BRCA[..., i][present])
+            total = total + cross_entropy(logit[present], what_BRCA[..., i][present]) / len(ATTRIBUTES)
         total = total + mse_loss(where_BRC2[present], there_BRC2[present])
     return total
 
 
+def jitter(image_BHW3, packed_BOP, generator):
+    """Shift by up to half a cell each way, the border repeated, and mirror left to right half of the time."""
+    _, height, width, _ = image_BHW3.shape
+    dy, dx = torch.randint(-STRIDE // 2, STRIDE // 2 + 1, (2,), generator=generator).tolist()
+    rows = (torch.arange(height) + dy).clamp(0, height - 1)
+    columns = (torch.arange(width) + dx).clamp(0, width - 1)
+    packed_BOP = packed_BOP - np.array([dy / height, dx / width, 0, 0, 0, 0], np.float32)
+    if torch.rand((), generator=generator) < 0.5:
+        columns = columns.flip(0)
+        packed_BOP[..., 1] = 1 - packed_BOP[..., 1]
+    return image_BHW3[:, rows][:, :, columns], packed_BOP
+
+
 def train(network, image_NHW3, objects, sizes_N2, settings, generator):
-    """Teach the network these images, half of the batches mirrored left to right, and freeze it."""
-    what_NRCA, there_NRC2 = targets(objects, sizes_N2, network.grid)
+    """Teach the network these images, and freeze it."""
+    packed_NOP, (rows, columns) = pack(objects, sizes_N2), network.grid
     network.to(memory_format=torch.channels_last).train()
     optimizer = torch.optim.AdamW(network.parameters(), lr=settings.lr, weight_decay=1e-2)
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, settings.lr, settings.steps, pct_start=0.2)
@@ -135,13 +165,14 @@ def train(network, image_NHW3, objects, sizes_N2, settings, generator):
     for _ in trange(settings.steps, desc="scene_cnn", disable=None):
         while len(order) < settings.batch:
             order = torch.cat([order, torch.randperm(len(image_NHW3), generator=generator)])
-        rows, order = order[: settings.batch], order[settings.batch :]
-        batch = image_NHW3[rows], what_NRCA[rows], there_NRC2[rows]
-        if torch.rand((), generator=generator) < 0.5:
-            batch = [x.flip(2) for x in batch]
-            batch[2] = batch[2] * torch.tensor([1.0, -1.0])
+        chosen, order = order[: settings.batch], order[settings.batch :]
+        image_BHW3, packed_BOP = jitter(image_NHW3[chosen], packed_NOP[chosen.numpy()], generator)
         with torch.autocast("cpu", torch.bfloat16):
-            total = loss(*network.read(network(batch[0])), *batch[1:])
+            fine, coarse = network.maps(image_BHW3)
+            total = loss(*split(network.heads(coarse)), *targets(packed_BOP, (rows, columns)))
+            total = total + loss(
+                *split(network.fine_heads(fine)), *targets(packed_BOP, (2 * rows, 2 * columns))
+            )
         optimizer.zero_grad()
         total.backward()
         optimizer.step()

@@ -1,0 +1,177 @@
+"""The pipeline as a user drives it: what runs, what does not, and that every number comes out the same."""
+
+import ast
+import json
+import re
+import sys
+from pathlib import Path
+
+import pytest
+import yaml
+
+from specialists.report import Table, cell
+from tests.conftest import ROOT, edit, run
+
+# Files that a stage loads and that cannot change what it computes: the command line, the record of the
+# machine, and packages that only say what they hold.
+HARMLESS = {
+    *("stages/__init__.py", "specialists/environment.py"),
+    *("specialists/__init__.py", "specialists/data/__init__.py"),
+}
+
+
+def executed(done):
+    return [name.split("@")[0] for name in re.findall(r"Running stage '(.+)'", done.stdout)]
+
+
+def read(path):
+    return json.loads(path.read_text())
+
+
+def test_every_row_of_the_table_is_there_and_follows_from_its_cells(finished):
+    axes = Table(**yaml.safe_load((finished / "params.yaml").read_text())["table"])
+    rows = read(finished / "metrics/table.json")
+    assert len(rows) == len(list(axes.rows())) == 6
+    for network, method, k in axes.rows():
+        one = read(finished / f"metrics/cells/{cell(network, method, k, 0)}.json")
+        name = cell(network, method, k, 0).removesuffix("-s0")
+        assert rows[name]["report"]["top1"]["mean"] == one["report"]["top1"]
+        assert 0 <= one["report"]["single_min"] <= one["report"]["single"] <= one["report"]["oracle"] <= 100
+    pictures = {path.name for path in (finished / "metrics/figures").iterdir()}
+    assert pictures == {"answers-san-k1-s0.png", *(f"families-san-{m}-k1-s0.png" for m in axes.methods)}
+
+
+def test_ie_is_the_base_models_and_every_training_example_is_assigned_k_times(finished):
+    curves = finished / "metrics/curves/cells"
+    assert read(curves / "san-ie-s0.json") == {"curve": []}
+    examples = read(finished / "data/features/meta.json")["splits"]["train"]["questions"]
+    for method in ("mcl", "cmcl", "mcl_kd"):
+        record = read(curves / f"san-{method}-k1-s0.json")
+        assert sum(map(sum, record["families"])) == examples
+        assert all(sum(epoch["chosen"]) == examples for epoch in record["curve"])
+
+
+def test_with_nothing_to_do_nothing_runs(clone):
+    assert executed(run(clone, "dvc", "repro")) == []
+
+
+@pytest.mark.parametrize(
+    ("changes", "expected"),
+    [
+        (["method=cmcl"], ["specialize_cell", "evaluate_cell", "track"]),
+        (["method=mcl", "k=2"], ["specialize_cell", "evaluate_cell", "track"]),
+        (
+            ["methods.mcl_kd.beta=3.0"],
+            # One cell of the table, the chosen cell, and the student, whose teacher the first is.
+            "specialize evaluate specialize_cell evaluate_cell distill evaluate_student report track".split(),
+        ),
+    ],
+)
+def test_an_experiment_runs_what_it_must_and_no_more(clone, changes, expected):
+    arguments = [word for change in changes for word in ("-S", change)]
+    done = run(clone, "dvc", "exp", "run", *arguments)
+    assert sorted(executed(done)) == sorted(expected)
+    diff = run(clone, "git", "diff", "--stat", "params.yaml").stdout
+    assert re.search(rf"{len(changes)} insertions?\(\+\), {len(changes)} deletions?\(-\)", diff)
+
+
+def test_forced_again_every_output_is_the_same_to_the_bit(clone):
+    before = (clone / "dvc.lock").read_text()
+    for target in (
+        "stand_in",
+        "features",
+        "base@san-0-0",
+        "specialize@san-mcl_kd-1-0",
+        "distill@san-0",
+        "report",
+    ):
+        assert len(executed(run(clone, "dvc", "repro", "--force", "--single-item", target))) == 1
+    assert (clone / "dvc.lock").read_text() == before
+
+
+def test_mlflow_shows_each_cell_once_with_params_and_metrics(clone):
+    from mlflow import MlflowClient
+
+    (clone / "mlflow.db").unlink(missing_ok=True)
+    for _ in range(2):
+        run(clone, "dvc", "repro", "--force", "--single-item", "track")
+    client = MlflowClient(f"sqlite:///{clone}/mlflow.db")
+    runs = client.search_runs([client.get_experiment_by_name("table").experiment_id])
+    names = [r.info.run_name for r in runs]
+    cells = read(clone / "metrics/table.json")
+    assert sorted(names) == sorted(["table", *(f"{name}-s0" for name in cells), "san-mcl_kd-k1-s0 (cell)"])
+    shown = next(r for r in runs if r.info.run_name == "san-mcl_kd-k1-s0")
+    assert shown.data.params["methods.mcl_kd.beta"] and shown.data.params["specialize.epochs"] == "2"
+    assert shown.data.metrics["report_top1"] == cells["san-mcl_kd-k1"]["report"]["top1"]["mean"]
+    assert len(client.get_metric_history(shown.info.run_id, "curve_select_top1")) == 2
+
+
+LOADED = """
+import json, runpy, sys
+from specialists import params
+read, sections = params._section, []
+params._section = lambda section, path: (sections.append(section), read(section, path))[1]
+name, sys.argv = sys.argv[1], sys.argv[1:]
+runpy.run_module(name, run_name="__main__", alter_sys=True)
+files = [getattr(module, "__file__", None) for module in list(sys.modules.values())]
+json.dump([files, sections], open("loaded.json", "w"))
+"""
+
+
+def test_every_stage_declares_the_code_it_loads_and_the_params_it_reads(clone):
+    """One stage of every kind, run in a process that then says what it has loaded."""
+    lock = yaml.safe_load((clone / "dvc.lock").read_text())["stages"]
+    kinds = {name.split("@")[0]: name for name in lock}
+    for name in kinds.values():
+        words = lock[name]["cmd"].split()
+        run(
+            clone, sys.executable, "-c", LOADED, words[words.index("-m") + 1], *words[words.index("-m") + 2 :]
+        )
+        files, sections = read(clone / "loaded.json")
+        loaded = {
+            Path(file).relative_to(clone).as_posix() for file in files if file and file.startswith(str(clone))
+        }
+        declared = {str(Path(dep["path"])) for dep in lock[name]["deps"]}
+        assert loaded - HARMLESS <= declared, name
+        assert {path for path in declared if path.endswith(".py")} <= loaded | {
+            "specialists/networks/resnet101.py"
+        }, name
+        params = set(lock[name].get("params", {}).get("params.yaml", {}))
+        assert all(any(f"{s}.".startswith(f"{p}.") for p in params) for s in sections), (name, sections)
+        assert all(any(f"{s}.".startswith(f"{p}.") for s in sections) for p in params), (name, sections)
+
+
+def test_no_stage_but_track_imports_mlflow():
+    for path in [*ROOT.glob("stages/*.py"), *ROOT.glob("specialists/**/*.py")]:
+        trees = ast.walk(ast.parse(path.read_text()))
+        names = {
+            getattr(node, "module", None) or node.names[0].name
+            for node in trees
+            if isinstance(node, ast.Import | ast.ImportFrom)
+        }
+        assert path.name == "track.py" or not any(name.startswith("mlflow") for name in names if name), path
+
+
+def test_params_yaml_is_in_the_form_that_dvc_writes():
+    """`-S` rewrites the file through ruamel: in canonical form, the change is one line."""
+    from ruamel.yaml import YAML
+
+    for path in [ROOT / "params.yaml", *ROOT.glob("pipelines/*/params.yaml")]:
+        yaml_ = YAML()
+        with open(path) as file:
+            tree = yaml_.load(file)
+        from io import StringIO
+
+        written = StringIO()
+        yaml_.dump(tree, written)
+        assert written.getvalue() == path.read_text()
+
+
+def test_a_new_seed_or_member_is_a_new_model(clone):
+    edit(clone, lambda params: params["base"].update(epochs=1))
+    for member, seed in ((0, 0), (1, 0), (0, 1)):
+        run(clone, sys.executable, "-m", "stages.base", "san", str(member), str(seed))
+    weights = [
+        (clone / f"models/base/san-s{s}/m{m}.safetensors").read_bytes() for m, s in ((0, 0), (1, 0), (0, 1))
+    ]
+    assert len(set(weights)) == 3

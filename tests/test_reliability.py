@@ -1,0 +1,217 @@
+"""Kill it anywhere and nothing is lost; every mistake of a user is one line that names it."""
+
+import json
+import os
+import resource
+import shutil
+import signal
+import subprocess
+import sys
+import time
+
+import numpy as np
+import pytest
+from safetensors.numpy import load_file, save_file
+
+from tests.conftest import edit, run, stage
+
+STAGES = {
+    "base": ("san", "0", "0"),
+    "specialize": ("san", "mcl_kd", "1", "0", "cells/san-mcl_kd-k1-s0"),
+    "distill": ("san", "0", "cells/san-student-s0"),
+}
+
+
+def outputs(folder):
+    kept = (path for root in ("models", "metrics") for path in (folder / root).rglob("*"))
+    return {p: p.read_bytes() for p in sorted(kept) if p.is_file() and "environment" not in p.parts}
+
+
+def longer(params):
+    for budget in (params["base"], params["specialize"], params["distill"]["budget"]):
+        budget |= {"epochs": 12, "batch": 16}
+
+
+@pytest.mark.parametrize("name", STAGES)
+def test_killed_at_several_points_it_ends_in_the_same_bytes(clone, name):
+    edit(clone, longer)
+    stage(clone, name, *STAGES[name])
+    whole = outputs(clone)
+    for path in (p for p in whole if STAGES[name][-1].split("/")[-1] in p.name or "/base/" in str(p)):
+        if name != "base" or "m0" in path.name:
+            path.unlink()
+    command = [sys.executable, "-m", f"stages.{name}", *STAGES[name]]
+    for _ in range(3):
+        process = subprocess.Popen(command, cwd=clone, stderr=subprocess.PIPE, text=True)
+        # Two epochs after it has started or gone on, somewhere inside the third.
+        for _ in range(2):
+            process.stderr.readline()
+        process.send_signal(signal.SIGKILL)
+        assert process.wait() == -signal.SIGKILL
+    done = stage(clone, name, *STAGES[name])
+    assert "epoch 1/12" not in done.stderr and "epoch 12/12" in done.stderr
+    assert {p: b for p, b in outputs(clone).items() if p in whole} == whole
+    assert not list((clone / "scratch").iterdir())
+
+
+def test_dvc_killed_between_and_inside_stages_goes_on(clone):
+    """The whole group is killed, as by a power cut, at several moments of `dvc repro`."""
+    before = (clone / "dvc.lock").read_text()
+    whole = outputs(clone)
+    for folder in ("models", "metrics", ".dvc/cache", "data/features"):
+        shutil.rmtree(clone / folder)
+    (clone / "dvc.lock").unlink()
+    for seconds in (4, 7, 10):
+        silent = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
+        process = subprocess.Popen(["dvc", "repro", "--quiet"], cwd=clone, start_new_session=True, **silent)
+        time.sleep(seconds)
+        os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
+    run(clone, "dvc", "repro", "--quiet")
+    assert (clone / "dvc.lock").read_text() == before
+    assert outputs(clone) == whole
+
+
+def test_a_full_disk_is_one_line_and_leaves_no_half_written_file(clone):
+    target = clone / "models/base/san-s0/m0.safetensors"
+    target.unlink()
+
+    def full():
+        resource.setrlimit(resource.RLIMIT_FSIZE, (2000, 2000))
+
+    command = [sys.executable, "-m", "stages.base", *STAGES["base"]]
+    done = subprocess.run(command, cwd=clone, capture_output=True, text=True, preexec_fn=full)
+    assert done.returncode == 1
+    assert one_error(done).endswith("could not be written: File too large")
+    assert not target.exists() and not list(target.parent.glob(".*"))
+
+
+def one_error(done):
+    """The last line, after lines of progress, which must be the only one that is not progress."""
+    lines = [line for line in done.stderr.splitlines() if line and not line.startswith("epoch ")]
+    assert done.returncode == 1 and len(lines) == 1, done.stderr
+    return lines[0]
+
+
+def poison(clone):
+    path = clone / "data/features/images.npy"
+    images = np.load(path, mmap_mode="r+")
+    images[3] = np.nan
+    images.flush()
+
+
+def corrupt_questions(clone):
+    path = clone / "data/features/questions.safetensors"
+    path.write_bytes(path.read_bytes()[:100])
+
+
+def other_vocabulary(clone):
+    """Weights of another network: one word more than these have."""
+    path = clone / "models/cells/san-ie-s0.safetensors"
+    weights = load_file(path)
+    name = "members.0.question.embedding.weight"
+    save_file(weights | {name: np.append(weights[name], weights[name][:1], axis=0)}, path)
+
+
+def change(*keys, to):
+    def apply(clone):
+        def inside(params):
+            for key in keys[:-1]:
+                params = params[key]
+            params[keys[-1]] = to
+
+        edit(clone, inside)
+
+    return apply
+
+
+MISTAKES = {
+    "misspelt method": (
+        None,
+        ("specialize", "san", "mckd", "1", "0", "cell"),
+        "METHOD: 'mckd' is unknown; known: ie, ie_plus, mcl,",
+    ),
+    "misspelt network": (
+        None,
+        ("base", "sam", "0", "0"),
+        "network: 'sam' is not a file of specialists/networks; known: mlp, san",
+    ),
+    "k too large": (None, ("specialize", "san", "mcl", "3", "0", "cell"), "K: '3' is out of range: 1 to 2"),
+    "k not a number": (
+        None,
+        ("specialize", "san", "mcl", "one", "0", "cell"),
+        "K: 'one' is out of range: 1 to 2",
+    ),
+    "argument missing": (None, ("base", "san", "0"), "2 arguments, expected 3: NETWORK MEMBER SEED"),
+    "argument mistyped": (None, ("base", "san", "x", "0"), "MEMBER: 'x' is not int"),
+    "param misspelt": (
+        change("base", "epoch", to=3),
+        ("base", "san", "0", "0"),
+        "params.yaml: base.epoch: unknown key; known: epochs, ",
+    ),
+    "param mistyped": (
+        change("base", "lr", to="5e-4"),
+        ("base", "san", "0", "0"),
+        "base.lr: '5e-4' is str, expected float",
+    ),
+    "param out of range": (
+        change("base", "epochs", to=0),
+        ("base", "san", "0", "0"),
+        "base: epochs 0 and batch 64 must be at least 1",
+    ),
+    "method's param missing": (
+        change("methods", "cmcl", to={"form": "exact"}),
+        ("specialize", "san", "cmcl", "1", "0", "cell"),
+        "params.yaml: methods.cmcl.beta: missing; known: beta, form",
+    ),
+    "form unknown": (
+        change("methods", "cmcl", "form", to="exactly"),
+        ("specialize", "san", "cmcl", "1", "0", "cell"),
+        "params.yaml: methods.cmcl: form: 'exactly'; known: exact, stochastic",
+    ),
+    "no params": (lambda clone: (clone / "params.yaml").unlink(), ("report",), "params.yaml: not found in "),
+    "features not finite": (poison, ("base", "san", "0", "0"), "the loss of row "),
+    "features cut short": (
+        corrupt_questions,
+        ("base", "san", "0", "0"),
+        "data/features: features cannot be read",
+    ),
+    "weights of another network": (
+        other_vocabulary,
+        ("evaluate", "san", "cells/san-ie-s0"),
+        "models/cells/san-ie-s0.safetensors: not weights of this network",
+    ),
+    "weights missing": (
+        None,
+        ("evaluate", "san", "cells/none"),
+        "models/cells/none.safetensors: not weights of this network",
+    ),
+    "metrics cut short": (
+        lambda clone: (clone / "metrics/cells/san-ie-s0.json").write_text('{"a": '),
+        ("report",),
+        "metrics/cells/san-ie-s0.json: not JSON, perhaps cut short",
+    ),
+}
+
+
+@pytest.mark.parametrize("mistake", MISTAKES)
+def test_a_mistake_is_one_line_that_names_it(clone, mistake):
+    spoil, (name, *arguments), message = MISTAKES[mistake]
+    if spoil:
+        spoil(clone)
+    before = outputs(clone)
+    done = stage(clone, name, *arguments, check=False)
+    line = one_error(done)
+    assert line.startswith(f"stages.{name}: ") and message in line
+    assert outputs(clone) == before
+
+
+def test_help_is_the_stages_first_page(clone):
+    for path in sorted((clone / "stages").glob("[!_]*.py")):
+        done = stage(clone, path.stem, "--help")
+        assert done.stdout.startswith(f"python -m stages.{path.stem}") and "writes  " in done.stdout
+
+
+def test_written_json_is_never_nan(clone):
+    for path in (clone / "metrics").rglob("*.json"):
+        json.loads(path.read_text(), parse_constant=pytest.fail)
