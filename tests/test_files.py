@@ -1,0 +1,44 @@
+"""Old content or new content, never half of it."""
+
+import pytest
+
+from specialists.files import digest, read_json, replacing, write_json
+
+
+def test_a_failure_inside_leaves_the_old_file_and_no_draft(tmp_path):
+    path = tmp_path / "a"
+    path.write_text("old")
+    with pytest.raises(KeyError), replacing(path) as draft:
+        draft.write_text("ne")
+        raise KeyError
+    assert path.read_text() == "old" and list(tmp_path.iterdir()) == [path]
+
+
+def test_success_replaces_and_makes_folders(tmp_path):
+    with replacing(tmp_path / "b/c") as draft:
+        draft.write_text("new")
+    assert (tmp_path / "b/c").read_text() == "new" and len(list((tmp_path / "b").iterdir())) == 1
+
+
+def test_what_cannot_be_written_is_named(tmp_path):
+    (tmp_path / "folder").mkdir()
+    with pytest.raises(OSError, match="folder: could not be written: Is a directory"):
+        write_json(tmp_path / "folder", {})
+
+
+def test_equal_content_is_equal_bytes_and_nan_is_refused(tmp_path):
+    write_json(tmp_path / "a", {"x": 1, "a": [2.5]})
+    write_json(tmp_path / "b", {"a": [2.5], "x": 1})
+    assert digest(tmp_path / "a") == digest(tmp_path / "b") != digest(tmp_path / "a", tmp_path / "b")
+    assert read_json(tmp_path / "a") == {"a": [2.5], "x": 1}
+    with pytest.raises(ValueError, match="not JSON compliant"):
+        write_json(tmp_path / "c", {"x": float("nan")})
+    assert not (tmp_path / "c").exists()
+
+
+@pytest.mark.parametrize("text", ['{"a": ', "\udcff", ""])
+def test_cut_short_is_one_line(tmp_path, text):
+    (tmp_path / "a").write_bytes(text.encode(errors="surrogateescape"))
+    with pytest.raises(ValueError, match="a: not JSON, perhaps cut short") as caught:
+        read_json(tmp_path / "a")
+    assert "\n" not in str(caught.value)
