@@ -28,13 +28,13 @@ def decode(path, size):
         raise ValueError(f"{path}: expected a PNG image, but {reason}") from None
 
 
-def batches(paths, size, threads):
+def batches(paths, size):
     """Yield (image_BHW3, sizes_B2) over the files in order, the next batch being decoded meanwhile."""
 
     def submit(start):
         return [pool.submit(decode, path, size) for path in paths[start : start + BATCH]]
 
-    with ThreadPoolExecutor(threads) as pool:
+    with ThreadPoolExecutor() as pool:
         ahead = submit(0)
         for start in range(0, len(paths), BATCH):
             ready, ahead = ahead, submit(start + BATCH)
@@ -42,19 +42,19 @@ def batches(paths, size, threads):
             yield torch.from_numpy(np.stack(pixels)), np.array(sizes)
 
 
-def load(paths, size, threads):
+def load(paths, size):
     """All the images at once: (image_BHW3, sizes_B2)."""
-    images, sizes = zip(*batches(paths, size, threads), strict=True)
+    images, sizes = zip(*batches(paths, size), strict=True)
     return torch.cat(images), np.concatenate(sizes)
 
 
 @torch.no_grad()
-def extract(network, paths, file, threads):
+def extract(network, paths, file):
     """Write the maps of the images to a file as a .npy array (images, R C, F) fp16; returns sizes_B2."""
     (rows, columns), sizes = network.grid, []
     shape = (len(paths), rows * columns, network.channels)
     np.lib.format.write_array_header_1_0(file, {"descr": "<f2", "fortran_order": False, "shape": shape})
-    todo = batches(paths, network.size, threads)
+    todo = batches(paths, network.size)
     for image_BHW3, sizes_B2 in tqdm(todo, "features", -(-len(paths) // BATCH), disable=None):
         with torch.autocast("cpu", torch.bfloat16):
             map_BRCF = network(image_BHW3).float()

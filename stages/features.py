@@ -3,7 +3,7 @@
 Official train without images held out for selection (train), those images (select), official val (report);
 vocabulary and scene reader know the first alone. The files are described in specialists/data/features.py.
 
-reads   params: seed, threads, data, features; data.root
+reads   params: seed, data, features; data.root
 writes  data/features/images.npy, questions.safetensors, meta.json
 """
 
@@ -20,6 +20,7 @@ from specialists.data.features import SPLITS
 from specialists.data.splits import hold_out, join
 from specialists.files import digest, replacing, write_json
 from specialists.networks import resnet101, scene_cnn
+from specialists.train import setup
 from stages import run
 
 FOLDER = Path("data/features")
@@ -36,6 +37,7 @@ class Settings:
     backbone: str
     weights: str
     longest: int
+    threads: int
     scene_cnn: dict
 
     def __post_init__(self):
@@ -49,13 +51,11 @@ class Settings:
 
 
 def main():
-    seed, threads = params.read("seed", int), params.read("threads", int)
-    data, settings = params.read("data", Data), params.read("features", Settings)
+    seed, data = params.read("seed", int), params.read("data", Data)
+    settings = params.read("features", Settings)
+    threads = settings.threads
     reader = params.read("features.scene_cnn", scene_cnn.Settings)
-    if threads < 1:
-        raise ValueError(f"threads: {threads} is out of range: at least 1")
-    torch.set_num_threads(threads)
-    torch.set_flush_denormal(True)
+    setup(threads)
     generator = torch.Generator().manual_seed(seed)
     learns = settings.backbone == "scene_cnn"
     network = scene_cnn.SceneCNN(reader, generator) if learns else resnet101.load(settings.weights)
@@ -64,14 +64,14 @@ def main():
     split = hold_out(len(train.images), data.select, generator)
     columns, words = join(train, report, split, settings.longest)
     if learns:
-        teach(network, train, split, reader, threads, generator)
+        teach(network, train, split, reader, generator)
 
     FOLDER.mkdir(parents=True, exist_ok=True)
     for left in FOLDER.glob(".*.tmp"):  # of a run that was killed
         left.unlink()
     with replacing(FOLDER / "images.npy") as images, replacing(FOLDER / "questions.safetensors") as questions:
         with open(images, "wb") as file:
-            sizes = backbone.extract(network, train.images + report.images, file, threads)
+            sizes = backbone.extract(network, train.images + report.images, file)
         questions.write_bytes(save(columns))
         first = len(train.images)
         accuracy = {}
@@ -93,11 +93,11 @@ def main():
     print(*(f"{name} {value:.4f}" for name, value in accuracy.items()))
 
 
-def teach(network, train, split, settings, threads, generator):
+def teach(network, train, split, settings, generator):
     """Train the scene reader on images of the train split, at most as many as its settings say."""
     mine = np.flatnonzero(split == SPLITS.index("train"))
     mine = mine[torch.randperm(len(mine), generator=generator)[: settings.images].numpy()]
-    images, sizes = backbone.load([train.images[i] for i in mine], network.size, threads)
+    images, sizes = backbone.load([train.images[i] for i in mine], network.size)
     scene_cnn.train(network, images, clevr.objects_of(train, mine), sizes, settings, generator)
 
 

@@ -23,12 +23,12 @@ from tests.tree import plant, write
 HOME = Path(__file__).parents[1]
 PARAMS = {
     "seed": 0,
-    "threads": 1,
     "data": {"root": "clevr", "select": 0.25},
     "features": {
         "backbone": "scene_cnn",
         "weights": "",
         "longest": 45,
+        "threads": 1,
         "scene_cnn": {
             "rows": 2,
             "columns": 3,
@@ -210,13 +210,13 @@ def test_held_out_images_by_hand():
     assert np.array_equal(split, again) and not np.array_equal(split, other)
 
 
-def test_pictures_come_in_order_whatever_the_threads_and_the_batch(tmp_path, monkeypatch):
+def test_pictures_come_in_order(tmp_path, monkeypatch):
     paths = []
     for i in range(7):
         paths.append(tmp_path / f"{i}.png")
         Image.new("RGB" if i % 2 else "RGBA", (10 + i, 20), (30 * i, 0, 7)).save(paths[-1])
     monkeypatch.setattr(backbone, "BATCH", 3)
-    images, sizes = backbone.load(paths, (4, 6), threads=3)
+    images, sizes = backbone.load(paths, (4, 6))
     assert images.shape == (7, 4, 6, 3) and images.dtype == torch.uint8
     assert [image.unique(dim=0).tolist()[0][0] for image in images] == [[30 * i, 0, 7] for i in range(7)]
     assert sizes.tolist() == [[20, 10 + i] for i in range(7)]

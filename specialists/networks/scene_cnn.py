@@ -152,14 +152,14 @@ def jitter(image_BHW3, packed_BOP, generator):
     if torch.rand((), generator=generator) < 0.5:
         columns = columns.flip(0)
         packed_BOP[..., 1] = 1 - packed_BOP[..., 1]
-    return image_BHW3[:, rows][:, :, columns], packed_BOP
+    return image_BHW3.index_select(1, rows).index_select(2, columns), packed_BOP
 
 
 def train(network, image_NHW3, objects, sizes_N2, settings, generator):
     """Teach the network these images, and freeze it."""
     packed_NOP, (rows, columns) = pack(objects, sizes_N2), network.grid
     network.to(memory_format=torch.channels_last).train()
-    optimizer = torch.optim.AdamW(network.parameters(), lr=settings.lr, weight_decay=1e-2)
+    optimizer = torch.optim.AdamW(network.parameters(), lr=settings.lr, weight_decay=1e-2, fused=True)
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, settings.lr, settings.steps, pct_start=0.2)
     order = torch.empty(0, dtype=torch.int64)
     for _ in trange(settings.steps, desc="scene_cnn", disable=None):
