@@ -3,7 +3,6 @@
 M members, B batch, C answers
 """
 
-import ctypes
 import hashlib
 import math
 import sys
@@ -18,7 +17,6 @@ from specialists import metrics
 from specialists.files import digest, replacing
 
 SAVE_SECONDS = 30
-M_TRIM_THRESHOLD, M_MMAP_THRESHOLD = -1, -3  # of malloc.h
 
 
 @dataclass(frozen=True)
@@ -39,22 +37,6 @@ class Budget:
     def rate(self, done):
         """The learning rate when the share `done` of all steps is done."""
         return self.lr_end + (self.lr - self.lr_end) * (1 + math.cos(math.pi * done)) / 2
-
-
-def setup(threads):
-    """A fixed thread count, on which sums depend; no denormals, in which MCL's saturated softmax crawls."""
-    if threads < 1:
-        raise ValueError(f"threads: {threads} is out of range: at least 1")
-    torch.set_num_threads(threads)
-    torch.set_flush_denormal(True)
-    torch.use_deterministic_algorithms(True)
-    torch.utils.deterministic.fill_uninitialized_memory = False
-    libc = ctypes.CDLL(None)
-    if hasattr(
-        libc, "mallopt"
-    ):  # glibc returns large blocks after every step and faults them in again: 1.4 x
-        libc.mallopt(M_MMAP_THRESHOLD, 32 << 20)
-        libc.mallopt(M_TRIM_THRESHOLD, 1 << 30)
 
 
 def mix(*parts):

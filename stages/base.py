@@ -20,7 +20,8 @@ from specialists.files import replacing, write_json
 from specialists.losses import task_loss
 from specialists.networks import network as network_class
 from specialists.params import read
-from specialists.train import Budget, answer, checkpoint, fit, mix, setup
+from specialists.runtime import setup
+from specialists.train import Budget, answer, checkpoint, fit, mix
 from stages import run
 
 

@@ -18,7 +18,8 @@ from specialists.ensemble import load, mean
 from specialists.files import replacing, write_json
 from specialists.networks import network as network_class
 from specialists.params import read
-from specialists.train import answer, setup
+from specialists.runtime import setup
+from specialists.train import answer
 from stages import run
 
 

@@ -20,7 +20,7 @@ from specialists.data.features import SPLITS
 from specialists.data.splits import hold_out, join
 from specialists.files import digest, replacing, write_json
 from specialists.networks import resnet101, scene_cnn
-from specialists.train import setup
+from specialists.runtime import setup
 from stages import run
 
 FOLDER = Path("data/features")
@@ -53,9 +53,8 @@ class Settings:
 def main():
     seed, data = params.read("seed", int), params.read("data", Data)
     settings = params.read("features", Settings)
-    threads = settings.threads
     reader = params.read("features.scene_cnn", scene_cnn.Settings)
-    setup(threads)
+    setup(settings.threads)
     generator = torch.Generator().manual_seed(seed)
     learns = settings.backbone == "scene_cnn"
     network = scene_cnn.SceneCNN(reader, generator) if learns else resnet101.load(settings.weights)

@@ -23,7 +23,8 @@ from specialists.ensemble import Ensemble, load, save
 from specialists.files import write_json
 from specialists.networks import network as network_class
 from specialists.params import configure, read
-from specialists.train import Budget, answer, checkpoint, fit, mix, setup
+from specialists.runtime import setup
+from specialists.train import Budget, answer, checkpoint, fit, mix
 from stages import run
 
 

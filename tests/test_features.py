@@ -164,7 +164,7 @@ def test_a_mistake_is_one_line_and_no_output(folder):
 
 
 WRONG_SETTINGS = [
-    ("threads", 0, "threads: 0 is out of range: at least 1"),
+    ("features__threads", 0, "threads: 0 is out of range: at least 1"),
     ("data__root", "nowhere", "nowhere: not found. data.root (nowhere) must hold images/train/*.png"),
     ("data__select", 0.01, "select: 0.01 of 8 train images is 0: nothing is left on one side"),
     ("data__select", 1.5, "select: 1.5 of 8 train images is 12: nothing is left on one side"),

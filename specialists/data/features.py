@@ -3,7 +3,8 @@
 images.npy              (images, cells, channels) float16
 questions.safetensors   tokens (questions, longest) int16, left-aligned, 0 after the end; length, answer,
                         family, category, image, split int32 (questions)
-meta.json               words, answers, families, splits, grid [rows, columns], digest of the others, ...
+meta.json               words (with padding and unknown), answers, families, categories, splits, grid,
+                        the backbone and how well it reads, digest of the others
 """
 
 from dataclasses import dataclass
