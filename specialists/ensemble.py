@@ -5,7 +5,8 @@ M members, B batch, C answers
 
 import torch
 from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file
+from safetensors.torch import save as to_bytes
 from torch import nn
 
 from specialists.files import replacing
@@ -31,17 +32,20 @@ def mean(logits_MBC):
 def save(ensemble, path):
     """Tensors only, so that equal weights are equal bytes."""
     with replacing(path) as draft:
-        save_file(ensemble.state_dict(), draft)
+        draft.write_bytes(to_bytes(ensemble.state_dict()))
 
 
 def load(path, build):
     """The ensemble of a weights file, with as many members as it holds, each made by `build()`."""
     try:
         weights = load_file(path)
-        members = 1 + max(int(name.split(".")[1]) for name in weights)
-        ensemble = Ensemble([build() for _ in range(members)])
+    except (OSError, SafetensorError) as error:
+        raise ValueError(f"{path}: cannot be read ({error}); run its stage again") from None
+    members = {name.split(".")[1] for name in weights if name.startswith("members.")}
+    ensemble = Ensemble([build() for _ in members])
+    try:
         ensemble.load_state_dict(weights)
-    except (OSError, SafetensorError, RuntimeError, IndexError, ValueError) as error:
-        reason = str(error).split("\n")[0]
+    except RuntimeError as error:
+        reason = " ".join(str(error).split())[:200]
         raise ValueError(f"{path}: not weights of this network ({reason}); run its stage again") from None
     return ensemble

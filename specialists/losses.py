@@ -59,6 +59,8 @@ def cmcl(logits_MBC, teacher_MBC, generator, *, beta: float, form: str):
     log_p_MBC = logits_MBC.log_softmax(2)
     answers = logits_MBC.shape[2]
     exact_MB = -math.log(answers) - log_p_MBC.mean(2)
+    if not beta >= 0:
+        raise ValueError(f"beta: {beta} is out of range: at least 0")
     if form == "exact":
         return beta * exact_MB
     if form == "stochastic":
@@ -79,7 +81,9 @@ def mcl_kd(logits_MBC, teacher_MBC, generator, *, beta: float, temperature: floa
         raise ValueError(
             f"logits {tuple(logits_MBC.shape)} and teacher {tuple(teacher_MBC.shape)} differ in shape"
         )
-    if temperature <= 0:
+    if not beta >= 0:
+        raise ValueError(f"beta: {beta} is out of range: at least 0")
+    if not temperature > 0:
         raise ValueError(f"temperature: {temperature} is out of range: above 0")
     log_p_MBC = (logits_MBC / temperature).log_softmax(2)
     log_t_MBC = (teacher_MBC / temperature).log_softmax(2)

@@ -51,6 +51,9 @@ class Table:
     seeds: list[int]
 
     def __post_init__(self):
+        for axis, values in vars(self).items():
+            if not values:
+                raise ValueError(f"{axis}: is empty; name at least one")
         for axis, known in (("generalists", GENERALISTS), ("methods", sorted({*METHODS} - {*GENERALISTS}))):
             for name in getattr(self, axis):
                 if name not in known:

@@ -4,7 +4,9 @@ M members, B batch, C answers
 """
 
 import hashlib
+import io
 import math
+import pickle
 import sys
 import time
 from dataclasses import dataclass
@@ -101,7 +103,12 @@ def fit(ensemble, data, loss, budget, seed, checkpoint):
 def answer(ensemble, data, rows, batch=512):
     """logits_MBC of all members on the given rows, in evaluation mode."""
     ensemble.eval()
-    return torch.cat([ensemble(*data.batch(part)[0]) for part in rows.split(batch)], 1)
+    logits_MBC = torch.cat([ensemble(*data.batch(part)[0]) for part in rows.split(batch)], 1)
+    if (bad_B := ~logits_MBC.isfinite().all(2).all(0)).any():
+        raise ValueError(
+            f"the answer to row {rows[bad_B][0]} is not finite: look at its features and the weights"
+        )
+    return logits_MBC
 
 
 def _record(ensemble, data, state, examples):
@@ -122,14 +129,18 @@ def _save(checkpoint, ensemble, optimizer, generator, state):
         "optimizer": optimizer.state_dict(),
         "noise": generator.get_state(),
     }
+    torch.save(tree | {"state": state}, content := io.BytesIO())
     with replacing(checkpoint) as draft:
-        torch.save(tree | {"state": state}, draft)
+        draft.write_bytes(content.getbuffer())
 
 
 def _restore(checkpoint, ensemble, optimizer, generator):
     if not checkpoint.exists():
         return {"step": 0, "loss": 0.0, "chosen": 0, "curve": []}
-    tree = torch.load(checkpoint, weights_only=True)
+    try:
+        tree = torch.load(checkpoint, weights_only=True)
+    except (RuntimeError, pickle.UnpicklingError, EOFError):
+        raise ValueError(f"{checkpoint}: a damaged checkpoint; delete it to start again") from None
     ensemble.load_state_dict(tree["model"])
     optimizer.load_state_dict(tree["optimizer"])
     generator.set_state(tree["noise"])

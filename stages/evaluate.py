@@ -10,7 +10,7 @@ writes  models/answers/CELL.safetensors: every member's logits, fp16; metrics/CE
 
 from functools import partial
 
-from safetensors.torch import save_file
+from safetensors.torch import save
 
 from specialists import metrics
 from specialists.data.features import Features
@@ -38,7 +38,7 @@ def main(network: str, cell: str):
         families[split] = metrics.by_group(right_B, data.groups(rows), data.group_names)
         logits[split] = logits_MBC.half()
     with replacing(f"models/answers/{cell}.safetensors") as draft:
-        save_file(logits, draft)
+        draft.write_bytes(save(logits))
     write_json(f"metrics/families/{cell}.json", families)
     write_json(f"metrics/{cell}.json", result)
 

@@ -3,7 +3,7 @@
 Official train without images held out for selection (train), those images (select), official val (report);
 vocabulary and scene reader know the first alone. The files are described in specialists/data/features.py.
 
-reads   params: seed, data, features; data.root
+reads   params: data, features; data.root
 writes  data/features/images.npy, questions.safetensors, meta.json
 """
 
@@ -30,6 +30,7 @@ FOLDER = Path("data/features")
 class Data:
     root: str
     select: float
+    seed: int
 
 
 @dataclass(frozen=True)
@@ -51,16 +52,17 @@ class Settings:
 
 
 def main():
-    seed, data = params.read("seed", int), params.read("data", Data)
+    data = params.read("data", Data)
     settings = params.read("features", Settings)
     reader = params.read("features.scene_cnn", scene_cnn.Settings)
     setup(settings.threads)
-    generator = torch.Generator().manual_seed(seed)
+    generator = torch.Generator().manual_seed(data.seed)
     learns = settings.backbone == "scene_cnn"
     network = scene_cnn.SceneCNN(reader, generator) if learns else resnet101.load(settings.weights)
 
     train, report = clevr.read(data.root, "train"), clevr.read(data.root, "val")
-    split = hold_out(len(train.images), data.select, generator)
+    # A generator of its own: which images are held out must not depend on the backbone.
+    split = hold_out(len(train.images), data.select, torch.Generator().manual_seed(data.seed))
     columns, words = join(train, report, split, settings.longest)
     if learns:
         teach(network, train, split, reader, generator)
@@ -68,26 +70,26 @@ def main():
     FOLDER.mkdir(parents=True, exist_ok=True)
     for left in FOLDER.glob(".*.tmp"):  # of a run that was killed
         left.unlink()
-    with replacing(FOLDER / "images.npy") as images, replacing(FOLDER / "questions.safetensors") as questions:
-        with open(images, "wb") as file:
-            sizes = backbone.extract(network, train.images + report.images, file)
-        questions.write_bytes(save(columns))
-        first = len(train.images)
-        accuracy = {}
-        if learns:
-            accuracy = network.accuracy(np.load(images, mmap_mode="r")[first:], report.objects, sizes[first:])
-        meta = {
-            "words": words,
-            "answers": clevr.ANSWERS,
-            "families": clevr.FAMILIES,
-            "categories": clevr.CATEGORIES,
-            "splits": counts(columns),
-            "grid": network.grid,
-            "backbone": settings.backbone,
-            "accuracy": accuracy,
-            "digest": digest(images, questions),
-        }
+    images, questions = FOLDER / "images.npy", FOLDER / "questions.safetensors"
+    with replacing(images) as draft, open(draft, "wb") as file:
+        sizes = backbone.extract(network, train.images + report.images, file)
         (FOLDER / "meta.json").unlink(missing_ok=True)  # never the old one beside new files
+    with replacing(questions) as draft:
+        draft.write_bytes(save(columns))
+    accuracy, first = {}, len(train.images)
+    if learns:
+        accuracy = network.accuracy(np.load(images, mmap_mode="r")[first:], report.objects, sizes[first:])
+    meta = {
+        "words": words,
+        "answers": clevr.ANSWERS,
+        "families": clevr.FAMILIES,
+        "categories": clevr.CATEGORIES,
+        "splits": counts(columns),
+        "grid": network.grid,
+        "backbone": settings.backbone,
+        "accuracy": accuracy,
+        "digest": digest(images, questions),
+    }
     write_json(FOLDER / "meta.json", meta)
     print(*(f"{name} {value:.4f}" for name, value in accuracy.items()))
 

@@ -65,7 +65,7 @@ def one_question(axes, network, data):
         best = answers[mean(logits_MBC)[row].argmax()]
         shown[TITLES[method]] = (logits_MBC[:, row].softmax(1).numpy(), task_M1.argmin().item(), best)
     official = clevr.read(read("data.root", str), "val")
-    with Image.open(official.images[official.image[row]]) as picture:
+    with Image.open(official.images[official.image[row]], formats=["PNG"]) as picture:
         return figures.distributions(
             shown, answers, answers[label_B[row]], official.text[row], picture.convert("RGB")
         )

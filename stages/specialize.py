@@ -4,7 +4,7 @@ Specialise the base models: each example is learned by the K members for which t
 pay what METHOD asks of them. METHOD `ie` is the base models as they are; `ie_plus` trains them on for the
 same budget, all on everything. For these two, K is the number of members whatever is given; K may be `all`.
 
-reads   params: threads, networks.NETWORK, methods.METHOD, specialize; data/features,
+reads   params: threads, networks.NETWORK, methods.METHOD, specialize, table.members; data/features,
         models/base/NETWORK-sSEED
 writes  models/CELL.safetensors; metrics/curves/CELL.json: a record per epoch, and how many training examples
         of each question family the final members are assigned
@@ -35,7 +35,8 @@ def main(network: str, method: str, k: str, seed: int, cell: str):
     price = configure(f"methods.{method}", losses.METHODS[method])
     budget = read("specialize", Budget)
     data = Features.load("data/features")
-    files = sorted(Path(f"models/base/{network}-s{seed}").glob("m*.safetensors"))
+    folder = Path(f"models/base/{network}-s{seed}")
+    files = [folder / f"m{member}.safetensors" for member in read("table.members", list[int])]
     build = partial(read, f"networks.{network}", network_class(network), *data.shape)
     ensemble = Ensemble([load(file, build).members[0] for file in files])
     teacher_MNC = [np.load(file.with_suffix(".npy"), mmap_mode="r") for file in files]
@@ -52,7 +53,7 @@ def main(network: str, method: str, k: str, seed: int, cell: str):
     scratch = checkpoint(cell, ["data/features/meta.json", *files], network, method, k, seed)
     if method != "ie":
         record["curve"] = fit(ensemble, data, loss, budget, mix("batches", network, seed), scratch)
-    if k < len(files):
+    if method not in losses.GENERALISTS:
         count_FM = assigned(ensemble, data, loss)
         record |= {"families": count_FM.tolist(), "entropy": metrics.entropy(count_FM.sum(0))}
     save(ensemble, f"models/{cell}.safetensors")

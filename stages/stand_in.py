@@ -59,12 +59,16 @@ def write(settings, folder, processes):
         done = pool.imap(partial(chunk, settings, folder), work)
         for split, *part in tqdm(done, "stand_in", len(work), unit="chunk", disable=None):
             parts[split].append(part)
+    asked = {}
     for split, found in parts.items():
         scenes = [scene for part, _ in found for scene in part]
         questions = [question for _, part in found for question in part]
         questions = [{**question, "question_index": i} for i, question in enumerate(questions)]
         _json(folder, split, "scenes", scenes)
         _json(folder, split, "questions", questions)
+        asked[split] = [(question["question_family_index"], question["answer"]) for question in questions]
+    blind = families.blind(asked["train"], asked["val"])
+    print(f"knowing a question's family alone answers {blind:.1f} % of val")
 
 
 def chunk(settings, folder, place):

@@ -22,8 +22,7 @@ from tests.tree import plant, write
 
 HOME = Path(__file__).parents[1]
 PARAMS = {
-    "seed": 0,
-    "data": {"root": "clevr", "select": 0.25},
+    "data": {"root": "clevr", "select": 0.25, "seed": 0},
     "features": {
         "backbone": "scene_cnn",
         "weights": "",

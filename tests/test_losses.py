@@ -197,6 +197,8 @@ def test_wrong_shapes_and_settings_raise():
         losses.mcl_kd(LOGITS, TEACHER[:, :, :1], None, beta=1.0, temperature=1.0, form="kl")
     with pytest.raises(ValueError, match="temperature: 0.0 is out of range"):
         losses.mcl_kd(LOGITS, TEACHER, None, beta=1.0, temperature=0.0, form="kl")
+    with pytest.raises(ValueError, match="beta: nan is out of range: at least 0"):
+        losses.cmcl(LOGITS, TEACHER, None, beta=float("nan"), form="exact")
     for price in (losses.cmcl, losses.mcl_kd):
         extra = {"temperature": 1.0} if price is losses.mcl_kd else {}
         with pytest.raises(ValueError, match="form: 'exactly'; known: "):

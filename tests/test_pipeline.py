@@ -7,9 +7,16 @@ import sys
 from pathlib import Path
 
 import pytest
+import torch
 import yaml
 
+from specialists.data.world import World
+from specialists.losses import METHODS
+from specialists.networks import network as network_class
+from specialists.params import configure, load
+from specialists.params import read as read_params
 from specialists.report import Table, cell
+from specialists.train import Budget
 from tests.conftest import ROOT, edit, run
 
 # Files that a stage loads and that cannot change what it computes: the command line, the record of the
@@ -165,6 +172,20 @@ def test_params_yaml_is_in_the_form_that_dvc_writes():
         written = StringIO()
         yaml_.dump(tree, written)
         assert written.getvalue() == path.read_text()
+
+
+@pytest.mark.parametrize("folder", [ROOT, *(path.parent for path in ROOT.glob("pipelines/*/params.yaml"))])
+def test_the_params_of_every_pipeline_bind(folder):
+    path = folder / "params.yaml"
+    read_params("world", World, path=path)
+    read_params("table", Table, path=path)
+    for section in ("base", "specialize", "distill.budget"):
+        read_params(section, Budget, path=path)
+    for name in load(path)["networks"]:
+        read_params(f"networks.{name}", network_class(name), [3, 4], 8, 11, 5, path=path)
+    logits = torch.zeros(2, 1, 5)
+    for name in load(path)["methods"]:
+        assert configure(f"methods.{name}", METHODS[name], path=path)(logits, logits, None).shape == (2, 1)
 
 
 def test_a_new_seed_or_member_is_a_new_model(clone):

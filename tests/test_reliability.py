@@ -184,7 +184,7 @@ MISTAKES = {
     "weights missing": (
         None,
         ("evaluate", "san", "cells/none"),
-        "models/cells/none.safetensors: not weights of this network",
+        "models/cells/none.safetensors: cannot be read",
     ),
     "metrics cut short": (
         lambda clone: (clone / "metrics/cells/san-ie-s0.json").write_text('{"a": '),

@@ -115,6 +115,16 @@ def test_a_loss_that_is_not_finite_stops_and_names_the_row(tmp_path):
         run(tmp_path / "c.pt", loss)
 
 
+def test_a_damaged_checkpoint_and_an_answer_that_is_not_finite_are_named(tmp_path):
+    (tmp_path / "c.pt").write_bytes(b"cut short")
+    with pytest.raises(ValueError, match="c.pt: a damaged checkpoint; delete it to start again"):
+        run(tmp_path / "c.pt")
+    data = Points()
+    data.x[120] = torch.nan
+    with pytest.raises(ValueError, match="the answer to row 120 is not finite"):
+        answer(members(), data, torch.arange(100, 150))
+
+
 def test_learning_rate_falls_along_half_a_cosine():
     assert BUDGET.rate(0) == pytest.approx(BUDGET.lr)
     assert BUDGET.rate(0.5) == pytest.approx((BUDGET.lr + BUDGET.lr_end) / 2)
@@ -155,5 +165,5 @@ def test_weights_come_back_and_foreign_ones_are_named(tmp_path):
     with pytest.raises(ValueError, match="w.safetensors: not weights of this network"):
         load(tmp_path / "w.safetensors", lambda: nn.Linear(2, 3))
     (tmp_path / "w.safetensors").write_bytes(b"cut")
-    with pytest.raises(ValueError, match="w.safetensors: not weights of this network"):
+    with pytest.raises(ValueError, match="w.safetensors: cannot be read"):
         load(tmp_path / "w.safetensors", lambda: nn.Linear(2, 3))

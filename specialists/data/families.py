@@ -4,7 +4,7 @@ The groups, their sizes and their order are those of the official template files
 settings and wordings.
 """
 
-from collections import Counter
+from collections import Counter, defaultdict
 from dataclasses import dataclass
 
 from specialists.data.programs import VALUES, IllPosed, execute
@@ -149,3 +149,12 @@ def _draft(view, f, rng):
 
 def tallies():
     return [Counter() for _ in FAMILIES]
+
+
+def blind(learnt, asked):
+    """Percent of `asked` that each family's most frequent answer in `learnt` gets; both (family, answer)."""
+    counts = defaultdict(Counter)
+    for family, answer in learnt:
+        counts[family][answer] += 1
+    best = {family: count.most_common(1)[0][0] for family, count in counts.items()}
+    return 100 * sum(family in best and best[family] == answer for family, answer in asked) / len(asked)

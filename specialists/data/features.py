@@ -34,7 +34,7 @@ class Features:
         try:
             images = np.load(folder / "images.npy", mmap_mode="c")
             questions = load_file(folder / "questions.safetensors")
-        except (OSError, ValueError, SafetensorError) as error:
+        except (OSError, EOFError, ValueError, SafetensorError) as error:
             raise ValueError(
                 f"{folder}: features cannot be read ({error}); run the features stage again"
             ) from None
