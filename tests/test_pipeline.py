@@ -17,7 +17,7 @@ from specialists.params import configure, load
 from specialists.params import read as read_params
 from specialists.report import Table, cell
 from specialists.train import Budget
-from tests.conftest import ROOT, edit, run
+from tests.conftest import ROOT, edit, run, stage
 
 # Files that a stage loads and that cannot change what it computes: the command line, the record of the
 # machine, and packages that only say what they hold.
@@ -59,6 +59,19 @@ def test_ie_is_the_base_models_and_every_training_example_is_assigned_k_times(fi
 
 
 def test_with_nothing_to_do_nothing_runs(clone):
+    (clone / "models/base/san-s0/.m0.npy.1.tmp").write_bytes(b"left by a write that was killed")
+    assert executed(run(clone, "dvc", "repro")) == []
+
+
+def test_a_folder_with_params_is_a_pipeline_of_the_same_stages(clone):
+    folder = clone / "pipelines/other"
+    folder.mkdir(parents=True)
+    (folder / "dvc.yaml").symlink_to("../../dvc.yaml")
+    (folder / "params.yaml").write_text((clone / "params.yaml").read_text().replace("code: .", "code: ../.."))
+    done = run(folder, "dvc", "repro", "base@san-0-0")
+    assert executed(done) == ["stand_in", "features", "base"]
+    same = "models/base/san-s0/m0.safetensors"
+    assert (folder / same).read_bytes() == (clone / same).read_bytes()
     assert executed(run(clone, "dvc", "repro")) == []
 
 
@@ -101,7 +114,7 @@ def test_mlflow_shows_each_cell_once_with_params_and_metrics(clone):
 
     (clone / "mlflow.db").unlink(missing_ok=True)
     for _ in range(2):
-        run(clone, "dvc", "repro", "--force", "--single-item", "track")
+        stage(clone, "track")
     client = MlflowClient(f"sqlite:///{clone}/mlflow.db")
     runs = client.search_runs([client.get_experiment_by_name("table").experiment_id])
     names = [r.info.run_name for r in runs]
