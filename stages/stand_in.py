@@ -1,6 +1,10 @@
-"""python -m stages.stand_in: `world` of params.yaml -> data/stand_in, a small world laid out as CLEVR v1.0.
+"""python -m stages.stand_in
 
-images/SPLIT/*.png, scenes/CLEVR_SPLIT_scenes.json and questions/CLEVR_SPLIT_questions.json for train and val.
+A small world laid out as CLEVR v1.0, for train and val.
+
+reads   params: world
+writes  data/stand_in: images/SPLIT/*.png, scenes/CLEVR_SPLIT_scenes.json and
+        questions/CLEVR_SPLIT_questions.json
 """
 
 import json

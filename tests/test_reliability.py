@@ -35,23 +35,23 @@ def longer(params):
 @pytest.mark.parametrize("name", STAGES)
 def test_killed_at_several_points_it_ends_in_the_same_bytes(clone, name):
     edit(clone, longer)
+    before = outputs(clone)
     stage(clone, name, *STAGES[name])
-    whole = outputs(clone)
-    for path in (p for p in whole if STAGES[name][-1].split("/")[-1] in p.name or "/base/" in str(p)):
-        if name != "base" or "m0" in path.name:
-            path.unlink()
+    whole = {path: content for path, content in outputs(clone).items() if before[path] != content}
+    for path in whole:
+        path.unlink()
     command = [sys.executable, "-m", f"stages.{name}", *STAGES[name]]
     for _ in range(3):
-        process = subprocess.Popen(command, cwd=clone, stderr=subprocess.PIPE, text=True)
-        # Two epochs after it has started or gone on, somewhere inside the third.
-        for _ in range(2):
-            process.stderr.readline()
-        process.send_signal(signal.SIGKILL)
-        assert process.wait() == -signal.SIGKILL
+        with subprocess.Popen(command, cwd=clone, stderr=subprocess.PIPE, text=True) as process:
+            # Two epochs after it has started or gone on, somewhere inside the third.
+            for _ in range(2):
+                process.stderr.readline()
+            process.send_signal(signal.SIGKILL)
+        assert process.returncode == -signal.SIGKILL
     done = stage(clone, name, *STAGES[name])
     assert "epoch 1/12" not in done.stderr and "epoch 12/12" in done.stderr
-    assert {p: b for p, b in outputs(clone).items() if p in whole} == whole
-    assert not list((clone / "scratch").iterdir())
+    assert len(whole) >= 2 and outputs(clone) == before | whole
+    assert not list((clone / "scratch").glob("[!.]*"))
 
 
 def test_dvc_killed_between_and_inside_stages_goes_on(clone):
