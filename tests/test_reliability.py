@@ -24,7 +24,8 @@ STAGES = {
 
 def outputs(folder):
     kept = (path for root in ("models", "metrics") for path in (folder / root).rglob("*"))
-    return {p: p.read_bytes() for p in sorted(kept) if p.is_file() and "environment" not in p.parts}
+    numbers = (p for p in sorted(kept) if p.is_file() and p.name[0] != "." and "environment" not in p.parts)
+    return {p: p.read_bytes() for p in numbers}
 
 
 def longer(params):
