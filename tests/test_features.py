@@ -127,6 +127,11 @@ def test_neither_select_nor_report_teaches_the_backbone(folder):
     assert changed.nonzero().flatten().tolist() == sorted(strange)
 
 
+def in_another_process():
+    command, home = [sys.executable, "-m", "stages.features"], {"PYTHONPATH": str(HOME)}
+    return subprocess.run(command, env=home, capture_output=True, text=True)
+
+
 def test_the_same_bytes_twice_and_in_another_process(folder):
     features.main()
     first = outputs(folder)
@@ -136,24 +141,14 @@ def test_the_same_bytes_twice_and_in_another_process(folder):
     shutil.rmtree("data")
     (folder / "data/features").mkdir(parents=True)
     (folder / "data/features/.images.npy.1.tmp").write_bytes(b"left by a run that was killed")
-    done = subprocess.run(
-        [sys.executable, "-m", "stages.features"],
-        env={"PYTHONPATH": str(HOME)},
-        capture_output=True,
-        text=True,
-    )
+    done = in_another_process()
     assert done.returncode == 0 and done.stdout.startswith("presence_f1 0.")
     assert outputs(folder) == first
 
 
 def test_a_mistake_is_one_line_and_no_output(folder):
     (folder / "clevr/images/val/CLEVR_val_000002.png").write_bytes(b"not a picture")
-    done = subprocess.run(
-        [sys.executable, "-m", "stages.features"],
-        env={"PYTHONPATH": str(HOME)},
-        capture_output=True,
-        text=True,
-    )
+    done = in_another_process()
     lines = [line for line in done.stderr.splitlines() if "CLEVR_val" in line]
     assert done.returncode == 1 and "Traceback" not in done.stderr and done.stdout == ""
     assert len(lines) == 1 and lines[0].startswith(
