@@ -11,19 +11,20 @@ from specialists.files import write_json
 
 
 def write(path, seconds):
-    """The machine in the words that matter for a number, the wall time and the peak memory."""
-    write_json(
-        path,
-        {
-            "processor": _processor(),
-            "system": platform.system(),
-            "python": platform.python_version(),
-            "torch": version("torch"),
-            "threads": torch.get_num_threads(),
-            "wall_seconds": round(seconds, 1),
-            "peak_memory_mib": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024,
-        },
-    )
+    """The machine, the wall time and the peak memory."""
+    memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024
+    spent = {"wall_seconds": round(seconds, 1), "peak_memory_mib": memory}
+    write_json(path, machine() | spent | {"threads": torch.get_num_threads()})
+
+
+def machine():
+    """This machine in the words that matter for a number: with the same, a number is the same to the bit."""
+    return {
+        "processor": torch.cuda.get_device_name() if torch.cuda.is_available() else _processor(),
+        "system": platform.system(),
+        "python": platform.python_version(),
+        "torch": version("torch"),
+    }
 
 
 def _processor():

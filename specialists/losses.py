@@ -64,7 +64,7 @@ def cmcl(logits_MBC, teacher_MBC, generator, *, beta: float, form: str):
     if form == "exact":
         return beta * exact_MB
     if form == "stochastic":
-        label_MB = torch.randint(answers, exact_MB.shape, generator=generator).to(logits_MBC.device)
+        label_MB = torch.randint(answers, exact_MB.shape, generator=generator, device=logits_MBC.device)
         drawn_MB = -log_p_MBC.gather(2, label_MB.unsqueeze(2)).squeeze(2)
         return beta * (exact_MB.detach() + drawn_MB - drawn_MB.detach())
     raise ValueError(f"form: {form!r}; known: exact, stochastic")
@@ -95,5 +95,7 @@ def mcl_kd(logits_MBC, teacher_MBC, generator, *, beta: float, temperature: floa
 
 
 # With k = M nobody is left out and every method is the independent ensemble: IE, and IE+ which trains it on.
-GENERALISTS = ("ie", "ie_plus")
+GENERALISTS = ("ie", "ie_plus", "ie_plus_fs")
 METHODS = {"ie": mcl, "ie_plus": mcl, "mcl": mcl, "cmcl": cmcl, "mcl_kd": mcl_kd}
+# The same with feature sharing (section 4.3), which is a property of the ensemble.
+METHODS |= {"ie_plus_fs": mcl, "cmcl_fs": cmcl, "mcl_kd_fs": mcl_kd}

@@ -14,15 +14,15 @@ from pathlib import Path
 import yaml
 
 SECTIONS = (
-    *("code", "seed", "threads", "world", "data", "features", "networks", "base", "methods", "specialize"),
-    *("distill", "table", "network", "method", "k"),
+    *("code", "seed", "threads", "compile", "world", "data", "features", "networks", "base", "methods"),
+    *("sharing", "specialize", "distill", "table", "network", "method", "k"),
 )
 
 
 def load(path="params.yaml"):
     """The whole file as plain dicts, with the top level checked."""
     try:
-        tree = yaml.safe_load(Path(path).read_text())
+        tree = yaml.load(Path(path).read_text(), _Strict)
     except FileNotFoundError:
         raise ValueError(
             f"{path}: not found in {Path.cwd()}; run from the folder that holds params.yaml"
@@ -37,6 +37,16 @@ def load(path="params.yaml"):
         if key not in SECTIONS:
             raise ValueError(f"{path}: {key}: unknown section; known: {', '.join(SECTIONS)}")
     return tree
+
+
+class _Strict(yaml.SafeLoader):
+    """YAML forbids a key to stand twice; PyYAML takes the last without a word."""
+
+    def construct_mapping(self, node, deep=False):
+        keys = [key.value for key, _ in node.value]
+        if twice := {key for key in keys if keys.count(key) > 1}:
+            raise yaml.YAMLError(f"{', '.join(sorted(twice))} stands twice, at{node.start_mark}")
+        return super().construct_mapping(node, deep)
 
 
 def read(section, make, *given, path="params.yaml"):
@@ -94,10 +104,8 @@ def _checked(value, kind, place):
     if kind is float and type(value) is int:
         return float(value)
     origin = getattr(kind, "__origin__", None)
-    if origin in (list, tuple) and isinstance(value, list):
-        return origin(_checked(item, kind.__args__[0], f"{place}[{i}]") for i, item in enumerate(value))
-    if origin is dict and isinstance(value, dict):
-        return {key: _checked(item, kind.__args__[1], f"{place}.{key}") for key, item in value.items()}
+    if origin is list and isinstance(value, list):
+        return [_checked(item, kind.__args__[0], f"{place}[{i}]") for i, item in enumerate(value)]
     if type(value) is not (origin or kind):
         hint = " (YAML reads 5e-4 as text: write 5.0e-4)" if kind is float and isinstance(value, str) else ""
         raise ValueError(

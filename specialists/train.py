@@ -17,28 +17,59 @@ from tqdm import tqdm
 
 from specialists import metrics
 from specialists.files import digest, replacing
+from specialists.runtime import DEVICE
 
 SAVE_SECONDS = 30
 
 
 @dataclass(frozen=True)
 class Budget:
-    """How long and how: Adam, the learning rate falling from `lr` to `lr_end` along a half cosine."""
+    """How long and how: the optimizer, and the learning rate over the steps.
+
+    It climbs to `lr` during the share `warmup` of all steps, then falls to `lr_end` along a half cosine; with
+    `drops` it stays, times `factor` from each of these shares on. SGD is that of Nesterov, with momentum 0.9.
+    """
 
     epochs: int
     batch: int
     lr: float
-    lr_end: float
+    lr_end: float = 0.0
+    optimizer: str = "adam"
+    weight_decay: float = 0.0
+    warmup: float = 0.0
+    drops: list[float] = ()
+    factor: float = 0.1
 
     def __post_init__(self):
         if self.epochs < 1 or self.batch < 1:
             raise ValueError(f"epochs {self.epochs} and batch {self.batch} must be at least 1")
         if not 0 <= self.lr_end <= self.lr:
             raise ValueError(f"lr_end {self.lr_end} is out of range: 0 to lr = {self.lr}")
+        if self.optimizer not in ("adam", "sgd"):
+            raise ValueError(f"optimizer: {self.optimizer!r} is unknown; known: adam, sgd")
+        for name, share in (("warmup", self.warmup), *(("drops", drop) for drop in self.drops)):
+            if not 0 <= share < 1:
+                raise ValueError(f"{name}: {share} is out of range: a share of all steps, below 1")
 
     def rate(self, done):
         """The learning rate when the share `done` of all steps is done."""
-        return self.lr_end + (self.lr - self.lr_end) * (1 + math.cos(math.pi * done)) / 2
+        if done < self.warmup:
+            return self.lr * done / self.warmup
+        if self.drops:
+            return self.lr * self.factor ** sum(done >= drop for drop in self.drops)
+        fallen = (done - self.warmup) / (1 - self.warmup)
+        return self.lr_end + (self.lr - self.lr_end) * (1 + math.cos(math.pi * fallen)) / 2
+
+    def make(self, module):
+        """The optimizer of a module; weights decay, biases and normalisation do not."""
+        weights = [p for p in module.parameters() if p.ndim > 1]
+        groups = [
+            {"params": weights, "weight_decay": self.weight_decay},
+            {"params": [p for p in module.parameters() if p.ndim <= 1], "weight_decay": 0.0},
+        ]
+        if self.optimizer == "adam":
+            return torch.optim.Adam(groups, lr=self.lr, fused=True)
+        return torch.optim.SGD(groups, lr=self.lr, momentum=0.9, nesterov=True, fused=True)
 
 
 def mix(*parts):
@@ -60,12 +91,13 @@ def fit(ensemble, data, loss, budget, seed, checkpoint):
     """Train all members on the same batches; returns one record per epoch.
 
     `loss(logits_MBC, label_B, position_B, generator)` -> (loss_B, chosen_MB or None), where `position` counts
-    within the train split. Order and noise of an epoch depend on (seed, epoch) alone.
+    within the train split. Order and noise of an epoch depend on (seed, epoch) alone. What `data` must offer
+    is said in specialists/data/prepared.py.
     """
     train = data.rows("train")
-    steps = math.ceil(len(train) / budget.batch)
-    optimizer = torch.optim.Adam(ensemble.parameters(), lr=budget.lr, fused=True)
-    generator = torch.Generator()
+    examples = len(data.order(budget.batch, torch.Generator()))
+    steps = math.ceil(examples / budget.batch)
+    optimizer, generator = budget.make(ensemble), torch.Generator(DEVICE)
     state = _restore(checkpoint, ensemble, optimizer, generator)
     saved = time.monotonic()
     with Progress(budget.epochs * steps, state["step"]) as progress:
@@ -77,8 +109,9 @@ def fit(ensemble, data, loss, budget, seed, checkpoint):
             ensemble.train()
             for position in order.split(budget.batch)[state["step"] - epoch * steps :]:
                 inputs, label = data.batch(train[position])
-                loss_B, chosen_MB = loss(ensemble(*inputs), label, position, generator)
-                if (bad_B := ~loss_B.isfinite()).any():
+                logits_MBC = ensemble(*inputs, generator=generator)
+                loss_B, chosen_MB = loss(logits_MBC, label, position, generator)
+                if (bad_B := ~loss_B.isfinite().cpu()).any():
                     row, value = train[position][bad_B][0], loss_B[bad_B][0]
                     raise ValueError(f"the loss of row {row} is {value} at step {state['step']}")
                 for group in optimizer.param_groups:
@@ -93,17 +126,17 @@ def fit(ensemble, data, loss, budget, seed, checkpoint):
                 if time.monotonic() - saved > SAVE_SECONDS and state["step"] % steps:
                     _save(checkpoint, ensemble, optimizer, generator, state)
                     saved = time.monotonic()
-            state["curve"].append(_record(ensemble, data, state, len(train)))
+            state["curve"].append(_record(ensemble, data, state, examples))
             progress.line(epoch + 1, budget.epochs, state["curve"][-1])
             _save(checkpoint, ensemble, optimizer, generator, state)
     return state["curve"]
 
 
 @torch.no_grad()
-def answer(ensemble, data, rows, batch=512):
+def answer(ensemble, data, rows, batch=500):
     """logits_MBC of all members on the given rows, in evaluation mode."""
     ensemble.eval()
-    logits_MBC = torch.cat([ensemble(*data.batch(part)[0]) for part in rows.split(batch)], 1)
+    logits_MBC = torch.cat([ensemble(*data.batch(part)[0]).cpu() for part in rows.split(batch)], 1)
     if (bad_B := ~logits_MBC.isfinite().all(2).all(0)).any():
         raise ValueError(
             f"the answer to row {rows[bad_B][0]} is not finite: look at its features and the weights"

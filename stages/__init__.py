@@ -5,19 +5,27 @@ import sys
 
 
 def run(main):
-    """Call main with the command line, typed by its annotations; a user's mistake is one line and exit 1."""
+    """Call main with the command line, typed by its annotations; a user's mistake is one line and exit 1.
+
+    A keyword-only parameter is a switch: `main(*, history: bool = False)` takes --history.
+    """
     module = inspect.getmodule(main)
-    words, parameters = sys.argv[1:], inspect.signature(main).parameters
+    words, parameters = sys.argv[1:], inspect.signature(main).parameters.values()
     if "-h" in words or "--help" in words:
         print(module.__doc__.strip())
         return
     name = f"stages.{module.__spec__.name.split('.')[-1]}"
+    places = [p for p in parameters if p.kind is not p.KEYWORD_ONLY]
+    switches = {f"--{p.name}": p.name for p in parameters if p.kind is p.KEYWORD_ONLY}
+    given = [word for word in words if word not in switches]
     try:
-        if len(words) != len(parameters):
-            raise ValueError(
-                f"{len(words)} arguments, expected {len(parameters)}: {' '.join(parameters).upper()}"
-            )
-        main(*(_typed(word, p) for word, p in zip(words, parameters.values(), strict=True)))
+        if len(given) != len(places) or any(word.startswith("--") for word in given):
+            wanted = " ".join([*(p.name.upper() for p in places), *(f"[{switch}]" for switch in switches)])
+            raise ValueError(f"{len(given)} arguments, expected {len(places)}: {wanted or 'none'}")
+        main(
+            *(_typed(word, p) for word, p in zip(given, places, strict=True)),
+            **{switches[word]: True for word in words if word in switches},
+        )
     except (ValueError, OSError) as error:
         print(f"{name}: {' '.join(str(error).split())}", file=sys.stderr)
         sys.exit(1)

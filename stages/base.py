@@ -3,7 +3,7 @@
 Train one base model (a generalist, phi_m of Eq. 4) on the whole training set, and write its logits on it: the
 teacher is a constant, so no later stage runs it.
 
-reads   params: threads, networks.NETWORK, base; data/features
+reads   params: threads, compile, networks.NETWORK, base; data/features
 writes  models/base/NETWORK-sSEED/mMEMBER.safetensors, and .npy: its logits on train, fp16;
         metrics/curves/NETWORK-...
 """
@@ -14,7 +14,7 @@ import numpy as np
 import torch
 
 from specialists import environment
-from specialists.data.features import Features
+from specialists.data import prepared
 from specialists.ensemble import Ensemble, save
 from specialists.files import replacing, write_json
 from specialists.losses import task_loss
@@ -28,13 +28,15 @@ from stages import run
 def main(network: str, member: int, seed: int):
     setup(read("threads", int))
     budget = read("base", Budget)
-    data = Features.load("data/features")
+    data = prepared.load("data/features")
     torch.manual_seed(mix("weights", network, member, seed))
     ensemble = Ensemble([read(f"networks.{network}", network_class(network), *data.shape)])
 
     def loss(logits_MBC, label_B, position_B, generator):
         return task_loss(logits_MBC, label_B)[0], None
 
+    if read("compile", bool):
+        ensemble.compile()
     start, name = time.monotonic(), f"{network}-m{member}-s{seed}"
     scratch = checkpoint(name, ["data/features/meta.json"], network, member, seed)
     curve = fit(ensemble, data, loss, budget, mix("batches", network, member, seed), scratch)

@@ -13,12 +13,12 @@ from functools import partial
 import torch
 
 from specialists import distillation, environment
-from specialists.data.features import Features
+from specialists.data import prepared
 from specialists.ensemble import Ensemble, load, mean, save
 from specialists.files import write_json
 from specialists.networks import network as network_class
 from specialists.params import configure, read
-from specialists.runtime import setup
+from specialists.runtime import DEVICE, setup
 from specialists.train import Budget, answer, checkpoint, fit, mix
 from stages import run
 
@@ -28,14 +28,16 @@ def main(network: str, seed: int, cell: str):
     budget = read("distill.budget", Budget)
     kd = configure("distill.loss", distillation.distill)
     teacher_file = f"models/cells/{network}-{read('distill.teacher', str)}-s{seed}.safetensors"
-    data = Features.load("data/features")
+    data = prepared.load("data/features")
     build = partial(read, f"networks.{network}", network_class(network), *data.shape)
     teacher_NC = mean(answer(load(teacher_file, build), data, data.rows("train")))
     torch.manual_seed(mix("weights", "student", network, seed))
     student = Ensemble([build()])
+    if read("compile", bool):
+        student.compile()
 
     def loss(logits_MBC, label_B, position_B, generator):
-        return kd(logits_MBC[0], teacher_NC[position_B], label_B), None
+        return kd(logits_MBC[0], teacher_NC[position_B].to(DEVICE), label_B), None
 
     start = time.monotonic()
     scratch = checkpoint(cell, ["data/features/meta.json", teacher_file], network, seed)

@@ -13,7 +13,7 @@ from functools import partial
 from safetensors.torch import save
 
 from specialists import metrics
-from specialists.data.features import Features
+from specialists.data import prepared
 from specialists.ensemble import load, mean
 from specialists.files import replacing, write_json
 from specialists.networks import network as network_class
@@ -25,9 +25,11 @@ from stages import run
 
 def main(network: str, cell: str):
     setup(read("threads", int))
-    data = Features.load("data/features")
+    data = prepared.load("data/features")
     build = partial(read, f"networks.{network}", network_class(network), *data.shape)
     ensemble = load(f"models/{cell}.safetensors", build)
+    if read("compile", bool):
+        ensemble.compile()
     logits, families, result = {}, {}, {"parameters": sum(p.numel() for p in ensemble.parameters())}
     for split in ("select", "report"):
         rows = data.rows(split)

@@ -80,6 +80,7 @@ def main():
     if learns:
         accuracy = network.accuracy(np.load(images, mmap_mode="r")[first:], report.objects, sizes[first:])
     meta = {
+        "reader": "features",
         "words": words,
         "answers": clevr.ANSWERS,
         "families": clevr.FAMILIES,

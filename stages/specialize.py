@@ -18,7 +18,7 @@ import numpy as np
 import torch
 
 from specialists import environment, losses, metrics
-from specialists.data.features import Features
+from specialists.data import prepared
 from specialists.ensemble import Ensemble, load, save
 from specialists.files import write_json
 from specialists.networks import network as network_class
@@ -34,19 +34,24 @@ def main(network: str, method: str, k: str, seed: int, cell: str):
         raise ValueError(f"METHOD: {method!r} is unknown; known: {', '.join(losses.METHODS)}")
     price = configure(f"methods.{method}", losses.METHODS[method])
     budget = read("specialize", Budget)
-    data = Features.load("data/features")
+    data = prepared.load("data/features")
     folder = Path(f"models/base/{network}-s{seed}")
     files = [folder / f"m{member}.safetensors" for member in read("table.members", list[int])]
     build = partial(read, f"networks.{network}", network_class(network), *data.shape)
-    ensemble = Ensemble([load(file, build).members[0] for file in files])
+    members = [load(file, build).members[0] for file in files]
+    ensemble = Ensemble(members, read("sharing", float) if method.endswith("_fs") else None)
+    if read("compile", bool) and method != "ie":
+        ensemble.compile()
     teacher_MNC = [np.load(file.with_suffix(".npy"), mmap_mode="r") for file in files]
+    imitates = losses.METHODS[method] is losses.mcl_kd
     k = len(files) if k == "all" or method in losses.GENERALISTS else chosen(k, len(files))
 
     def loss(logits_MBC, label_B, position_B, generator):
-        teacher_MBC = torch.stack(
-            [torch.from_numpy(logits_NC[position_B.numpy()]) for logits_NC in teacher_MNC]
-        )
-        other_MB = price(logits_MBC, teacher_MBC.float(), generator)
+        teacher_MBC = None
+        if imitates:
+            taught = np.stack([logits_NC[position_B.numpy()] for logits_NC in teacher_MNC])
+            teacher_MBC = torch.from_numpy(taught).to(logits_MBC.device).float()
+        other_MB = price(logits_MBC, teacher_MBC, generator)
         return losses.oracle_loss(losses.task_loss(logits_MBC, label_B), other_MB, k)
 
     start, record = time.monotonic(), {"curve": []}

@@ -13,7 +13,8 @@ import yaml
 from PIL import Image
 
 from specialists import backbone
-from specialists.data.features import SPLITS, Features
+from specialists.data.features import SPLITS
+from specialists.data.prepared import load
 from specialists.data.splits import hold_out
 from specialists.files import digest
 from specialists.networks.resnet101 import ResNet101
@@ -68,7 +69,7 @@ def outputs(folder):
 
 def test_the_files_fit_together(folder):
     features.main()
-    data = Features.load("data/features")
+    data = load("data/features")
     meta = data.meta
     assert data.images.shape == (11, 6, 8) and data.images.dtype == torch.float16 and meta["grid"] == [2, 3]
     assert meta["splits"] == {
@@ -91,7 +92,7 @@ def test_the_files_fit_together(folder):
 
 def test_no_image_is_in_two_splits(folder):
     features.main()
-    questions = Features.load("data/features").questions
+    questions = load("data/features").questions
     images = [set(questions["image"][questions["split"] == i].tolist()) for i in range(len(SPLITS))]
     assert images[2] == {8, 9, 10} and images[0] | images[1] == set(range(8)) and not images[0] & images[1]
 
@@ -99,7 +100,7 @@ def test_no_image_is_in_two_splits(folder):
 def test_the_vocabulary_is_that_of_train(folder):
     """A word of select or report alone is unknown, 1."""
     features.main()
-    before = Features.load("data/features")
+    before = load("data/features")
     select = before.questions["image"][before.rows("select")[0]].item()
     for split, row, name in (("train", 2 * select, "novel"), ("val", 0, "foreign")):
         path = f"questions/CLEVR_{split}_questions.json"
@@ -107,7 +108,7 @@ def test_the_vocabulary_is_that_of_train(folder):
         content["questions"][row]["question"] = f"How many {name} things?"
         write(folder / "clevr", path, content)
     features.main()
-    after = Features.load("data/features")
+    after = load("data/features")
     assert after.meta["words"] == before.meta["words"]
     for row in (2 * select, int(after.rows("report")[0])):
         line = after.questions["tokens"][row, : after.questions["length"][row]].tolist()
@@ -117,13 +118,13 @@ def test_the_vocabulary_is_that_of_train(folder):
 def test_neither_select_nor_report_teaches_the_backbone(folder):
     """Other pixels there change their own features and no others."""
     features.main()
-    before = Features.load("data/features")
+    before = load("data/features")
     strange = [before.questions["image"][before.rows(split)[0]].item() for split in ("select", "report")]
     first = before.images.clone()
     for split, index in zip(("train", "val"), (strange[0], strange[1] - 8), strict=True):
         Image.new("RGB", (64, 48), (255, 0, 255)).save(f"clevr/images/{split}/CLEVR_{split}_{index:06d}.png")
     features.main()
-    changed = (Features.load("data/features").images != first).flatten(1).any(1)
+    changed = (load("data/features").images != first).flatten(1).any(1)
     assert changed.nonzero().flatten().tolist() == sorted(strange)
 
 
@@ -186,7 +187,7 @@ def test_resnet101_in_place_of_the_scene_cnn(folder, monkeypatch):
     torch.save(weights, "w.pth")
     here(folder, monkeypatch, features__backbone="resnet101", features__weights="w.pth")
     features.main()
-    data = Features.load("data/features")
+    data = load("data/features")
     assert data.images.shape == (11, 14 * 14, 1024) and data.meta["accuracy"] == {}
     weights["layer3.22.bn3.weight"] *= 1e12
     torch.save(weights, "w.pth")

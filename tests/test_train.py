@@ -1,6 +1,7 @@
 """The loop: it learns, it is the same to the bit, and a kill at any step leaves no trace."""
 
 import copy
+import math
 from pathlib import Path
 
 import pytest
@@ -167,3 +168,81 @@ def test_weights_come_back_and_foreign_ones_are_named(tmp_path):
     (tmp_path / "w.safetensors").write_bytes(b"cut")
     with pytest.raises(ValueError, match="w.safetensors: cannot be read"):
         load(tmp_path / "w.safetensors", lambda: nn.Linear(2, 3))
+
+
+def rates(**settings):
+    budget = Budget(epochs=1, batch=1, lr=2.0, **settings)
+    return [budget.rate(done) for done in (0, 0.1, 0.2, 0.6, 1)]
+
+
+def test_the_rate_climbs_and_then_falls_along_a_cosine_or_in_steps():
+    half = math.cos(math.pi * 0.1)
+    assert rates(lr_end=1.0) == pytest.approx(
+        [2, 1.5 + 0.5 * half, 1.5 + math.cos(math.pi * 0.2) / 2, 1.5 + math.cos(math.pi * 0.6) / 2, 1]
+    )
+    assert rates(warmup=0.2) == pytest.approx([0, 1, 2, 1, 0])
+    assert rates(drops=[0.2, 0.5], factor=0.1) == pytest.approx([2, 2, 0.2, 0.02, 0.02])
+    assert rates(drops=[0.5], warmup=0.2) == pytest.approx([0, 1, 2, 0.2, 0.2])
+
+
+def test_sgd_is_that_of_nesterov_and_only_weights_decay():
+    torch.manual_seed(0)
+    module = nn.Sequential(nn.Linear(3, 2), nn.BatchNorm1d(2))
+    budget = Budget(epochs=1, batch=1, lr=0.1, optimizer="sgd", weight_decay=0.5)
+    optimizer = budget.make(module)
+    wanted = {name: p.detach().clone() for name, p in module.named_parameters()}
+    speed = {name: torch.zeros_like(p) for name, p in wanted.items()}
+    x = torch.randn(8, 3)
+    for _ in range(3):
+        optimizer.zero_grad()
+        (module(x) ** 3).sum().backward()
+        for name, p in module.named_parameters():
+            gradient = p.grad + (0.5 * wanted[name] if p.ndim > 1 else 0)
+            speed[name] = 0.9 * speed[name] + gradient
+            wanted[name] = wanted[name] - 0.1 * (gradient + 0.9 * speed[name])
+        optimizer.step()
+    assert all(torch.allclose(p, wanted[name], atol=1e-6) for name, p in module.named_parameters())
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"optimizer": "adagrad"}, "optimizer: 'adagrad' is unknown; known: adam, sgd"),
+        ({"warmup": 1.0}, "warmup: 1.0 is out of range"),
+        ({"drops": [0.5, 2.0]}, "drops: 2.0 is out of range"),
+    ],
+)
+def test_a_budget_that_makes_no_sense_is_refused(settings, message):
+    with pytest.raises(ValueError, match=message):
+        Budget(epochs=1, batch=1, lr=0.1, **settings)
+
+
+@pytest.mark.parametrize("stop", [1, 9, 20])
+def test_a_sharing_ensemble_resumes_in_the_same_bits(tmp_path, stop, monkeypatch):
+    """Its masks are drawn by the generator whose state is in the checkpoint."""
+    whole, _ = shared_run(tmp_path / "whole.pt")
+    monkeypatch.setattr(train, "SAVE_SECONDS", -1)
+    with pytest.raises(KeyboardInterrupt):
+        shared_run(tmp_path / "cut.pt", stop)
+    again, _ = shared_run(tmp_path / "cut.pt")
+    assert same(whole, again)
+
+
+def shared_run(checkpoint, stop=None):
+    torch.manual_seed(0)
+    ensemble, steps = Ensemble([Both(), Both()], keep=0.5), []
+
+    def loss(logits_MBC, label_B, position_B, generator):
+        steps.append(1)
+        if len(steps) == stop:
+            raise KeyboardInterrupt
+        return task_loss(logits_MBC, label_B).sum(0), None
+
+    curve = fit(ensemble, Points(), loss, BUDGET, 7, checkpoint)
+    return ensemble.state_dict(), curve
+
+
+class Both(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.lower, self.upper = nn.Linear(2, 16), nn.Sequential(nn.ReLU(), nn.Linear(16, 3))

@@ -3,12 +3,11 @@
 images.npy              (images, cells, channels) float16
 questions.safetensors   tokens (questions, longest) int16, left-aligned, 0 after the end; length, answer,
                         family, category, image, split int32 (questions)
-meta.json               words (with padding and unknown), answers, families, categories, splits, grid,
+meta.json               reader; words (with padding and unknown), answers, families, categories, splits, grid,
                         the backbone and how well it reads, digest of the others
 """
 
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 import torch
@@ -16,6 +15,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file
 
 from specialists.files import read_json
+from specialists.runtime import DEVICE
 
 SPLITS = ("train", "select", "report")
 POOL = 16
@@ -26,19 +26,6 @@ class Features:
     images: torch.Tensor
     questions: dict[str, torch.Tensor]
     meta: dict
-
-    @classmethod
-    def load(cls, folder):
-        folder = Path(folder)
-        meta = read_json(folder / "meta.json")
-        try:
-            images = np.load(folder / "images.npy", mmap_mode="c")
-            questions = load_file(folder / "questions.safetensors")
-        except (OSError, EOFError, ValueError, SafetensorError) as error:
-            raise ValueError(
-                f"{folder}: features cannot be read ({error}); run the features stage again"
-            ) from None
-        return cls(torch.from_numpy(images), questions, meta)
 
     def rows(self, split):
         """The question rows of one split."""
@@ -60,7 +47,7 @@ class Features:
         length_B = questions["length"][rows].long()
         tokens_BL = questions["tokens"][rows, : int(length_B.max())].long()
         image_BRF = self.images[questions["image"][rows].long()].float()
-        return (image_BRF, tokens_BL, length_B), self.labels(rows)
+        return tuple(x.to(DEVICE) for x in (image_BRF, tokens_BL, length_B)), self.labels(rows).to(DEVICE)
 
     def labels(self, rows):
         return self.questions["answer"][rows].long()
@@ -77,3 +64,15 @@ class Features:
     def shape(self):
         """What the data give to a network: grid, channels, words, answers."""
         return self.meta["grid"], self.images.shape[2], len(self.meta["words"]), len(self.meta["answers"])
+
+
+def load(folder):
+    meta = read_json(folder / "meta.json")
+    try:
+        images = np.load(folder / "images.npy", mmap_mode="c")
+        questions = load_file(folder / "questions.safetensors")
+    except (OSError, EOFError, ValueError, SafetensorError) as error:
+        raise ValueError(
+            f"{folder}: features cannot be read ({error}); run the features stage again"
+        ) from None
+    return Features(torch.from_numpy(images), questions, meta)

@@ -1,0 +1,108 @@
+"""The reader of the official CIFAR-100 files: what it gives, and what it will not swallow."""
+
+import os
+import pickle
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from specialists.data import pickles
+
+REAL = Path(__file__).parents[2] / "shared/data/cifar-100-python.tar.xz"
+
+
+def tree(images=3):
+    rng = np.random.default_rng(0)
+    return {
+        b"data": rng.integers(0, 256, (images, 3072), np.uint8),
+        b"fine_labels": [99, 0, 7][:images],
+        b"coarse_labels": [19, 0, 3][:images],
+        b"filenames": [b"a.png"] * images,
+    }
+
+
+def names():
+    return {
+        b"fine_label_names": [b"class %d" % i for i in range(100)],
+        b"coarse_label_names": [b"group %d" % i for i in range(20)],
+    }
+
+
+@pytest.fixture
+def root(tmp_path):
+    for name, content in (("train", tree()), ("test", tree(2)), ("meta", names())):
+        (tmp_path / name).write_bytes(pickle.dumps(content, protocol=2))
+    return tmp_path
+
+
+def test_a_pixel_is_where_the_format_says(root):
+    train, test, classes, groups = pickles.read(root, official=False)
+    row = tree()[b"data"][1]
+    for y, x, colour in ((0, 0, 0), (0, 31, 1), (31, 0, 2), (5, 7, 1)):
+        assert train.pixels[1, y, x, colour] == row[1024 * colour + 32 * y + x]
+    assert train.fine.tolist() == [99, 0, 7] and train.coarse.tolist() == [19, 0, 3]
+    assert len(test.pixels) == 2 and classes[99] == "class 99" and groups[19] == "group 19"
+
+
+class Evil:
+    def __reduce__(self):
+        return os.mkdir, ("harm",)
+
+
+def changed(**values):
+    return {key: value for key, value in (tree() | values).items() if value is not None}
+
+
+def whole(content):
+    return pickle.dumps(content, protocol=2)
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "message"),
+    [
+        ("train", whole(Evil()), "train: asks for posix.mkdir, which is not data"),
+        ("train", whole(tree())[:-40], "train: not a pickle of CIFAR-100"),
+        ("train", b"", "train: not a pickle of CIFAR-100"),
+        ("train", whole([1]), "train: found a list, expected a dict"),
+        ("train", whole({}), "train: data: found NoneType, expected uint8"),
+        ("train", whole({**tree(), b"data": np.zeros((3, 3072))}), r"data: found float64 \(3, 3072\)"),
+        (
+            "test",
+            whole({**tree(), b"data": np.zeros((3, 100), np.uint8)}),
+            r"test: data: found uint8 \(3, 100\)",
+        ),
+        ("train", whole({**tree(), b"fine_labels": [1, 2]}), "fine_labels: expected a list of 3 labels"),
+        ("train", whole({**tree(), b"fine_labels": [1, 2, 100]}), r"fine_labels\[2\]: 100 is not 0 to 99"),
+        (
+            "train",
+            whole({**tree(), b"coarse_labels": [1, "2", 3]}),
+            r"coarse_labels\[1\]: '2' is not 0 to 19",
+        ),
+        ("meta", whole({**names(), b"coarse_label_names": [b"x"]}), "coarse_label_names: expected 20 names"),
+        ("meta", None, "meta: No such file or directory; get cifar-100-python.tar.gz"),
+    ],
+)
+def test_what_is_wrong_is_one_line_that_names_it(root, monkeypatch, name, content, message):
+    monkeypatch.chdir(root)
+    (root / name).unlink() if content is None else (root / name).write_bytes(content)
+    with pytest.raises(ValueError, match=message):
+        pickles.read(root, official=False)
+    assert not (root / "harm").exists()
+
+
+def test_official_means_the_published_bytes(root):
+    with pytest.raises(ValueError, match="train: md5 .*, expected 16019d7e3df5f24257cddd939b257f8d"):
+        pickles.read(root, official=True)
+
+
+@pytest.mark.skipif(not REAL.exists(), reason="the real CIFAR-100 is not here")
+def test_the_real_files(tmp_path):
+    import tarfile
+
+    with tarfile.open(REAL) as archive:
+        archive.extractall(tmp_path, filter="data")
+    train, test, classes, groups = pickles.read(tmp_path / "cifar-100-python", official=True)
+    assert train.pixels.shape == (50000, 32, 32, 3) and test.pixels.shape == (10000, 32, 32, 3)
+    assert np.bincount(train.fine).tolist() == [500] * 100 and np.bincount(test.coarse).tolist() == [500] * 20
+    assert classes[:2] == ["apple", "aquarium_fish"] and groups[0] == "aquatic_mammals"
