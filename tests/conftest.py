@@ -1,6 +1,7 @@
 """The whole pipeline at smoke scale, run once in a copy through real `dvc repro`."""
 
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -29,6 +30,25 @@ def small(params):
     return params
 
 
+def small_images(params):
+    """The same of pipelines/cifar100_small, in the folder of the root."""
+    params["code"] = "."
+    params["world"] |= {"train_images": 300, "test_images": 100}
+    params["data"]["select"] = 1
+    params["features"]["whiten"] = "standard"
+    params["networks"]["resnet20"]["width"] = 2
+    for budget in (params["base"], params["specialize"], params["distill"]["budget"]):
+        budget |= {"epochs": 1, "batch": 64}
+    axes = {
+        "generalists": ["ie", "ie_plus_fs"],
+        "methods": ["cmcl", "mcl_kd_fs"],
+        "members": [0, 1],
+        "ks": [1],
+    }
+    params["table"] |= axes
+    return params
+
+
 def run(folder, *command, check=True):
     done = subprocess.run(command, cwd=folder, capture_output=True, text=True)
     assert not check or done.returncode == 0, done.stdout + done.stderr
@@ -50,15 +70,29 @@ def edit(folder, change):
 @pytest.fixture(scope="session")
 def finished(tmp_path_factory):
     """A clone whose pipeline has run at smoke scale; tests that change something take `clone`."""
-    folder = tmp_path_factory.mktemp("finished") / "specialists"
+    return reproduced(tmp_path_factory.mktemp("finished") / "specialists", small)
+
+
+@pytest.fixture(scope="session")
+def finished_cifar(tmp_path_factory):
+    """The same for the pipeline of images."""
+    return reproduced(tmp_path_factory.mktemp("images") / "specialists", small_images, "cifar100")
+
+
+def reproduced(folder, shrink, pipeline=None):
+    """A copy of the repository in which the pipeline of the root has run, or another in its place."""
     files = run(ROOT, "git", "ls-files", "-z", "--cached", "--others", "--exclude-standard").stdout.split(
         "\0"
     )
     for name in filter(None, files):
-        if (ROOT / name).exists() and not name.startswith(("metrics/", "pipelines/")) and name != "dvc.lock":
+        ours = name.startswith(("metrics/", "pipelines/")) or name == "dvc.lock"
+        if (ROOT / name).exists() and (not ours or re.fullmatch("pipelines/.*/table.md", name)):
             (folder / name).parent.mkdir(parents=True, exist_ok=True)
             shutil.copy2(ROOT / name, folder / name, follow_symlinks=False)
-    edit(folder, small)
+    if pipeline:
+        shutil.copy(ROOT / "pipelines" / pipeline / "dvc.yaml", folder)
+        shutil.copy(ROOT / "pipelines" / f"{pipeline}_small" / "params.yaml", folder)
+    edit(folder, shrink)
     run(folder, "git", "init", "--quiet")
     run(folder, "git", "config", "user.name", "tests")
     run(folder, "git", "config", "user.email", "tests@localhost")

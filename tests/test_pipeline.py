@@ -3,6 +3,7 @@
 import ast
 import json
 import re
+import shutil
 import sys
 from pathlib import Path
 
@@ -17,7 +18,8 @@ from specialists.params import configure, load
 from specialists.params import read as read_params
 from specialists.report import Table, cell
 from specialists.train import Budget
-from tests.conftest import ROOT, edit, run, stage
+from stages import stand_in_cifar
+from tests.conftest import ROOT, edit, run
 
 # Files that a stage loads and that cannot change what it computes: the command line, the record of the
 # machine, and packages that only say what they hold.
@@ -45,7 +47,8 @@ def test_every_row_of_the_table_is_there_and_follows_from_its_cells(finished):
         assert rows[name]["report"]["top1"]["mean"] == one["report"]["top1"]
         assert 0 <= one["report"]["single_min"] <= one["report"]["single"] <= one["report"]["oracle"] <= 100
     pictures = {path.name for path in (finished / "metrics/figures").iterdir()}
-    assert pictures == {"answers-san-k1-s0.png", *(f"families-san-{m}-k1-s0.png" for m in axes.methods)}
+    assert pictures == {f"families-san-{m}-k1-s0.png" for m in axes.methods}
+    assert [path.name for path in (finished / "metrics/questions").iterdir()] == ["san-k1-s0.png"]
 
 
 def test_ie_is_the_base_models_and_every_training_example_is_assigned_k_times(finished):
@@ -109,23 +112,6 @@ def test_forced_again_every_output_is_the_same_to_the_bit(clone):
     assert (clone / "dvc.lock").read_text() == before
 
 
-def test_mlflow_shows_each_cell_once_with_params_and_metrics(clone):
-    from mlflow import MlflowClient
-
-    (clone / "mlflow.db").unlink(missing_ok=True)
-    for _ in range(2):
-        stage(clone, "track")
-    client = MlflowClient(f"sqlite:///{clone}/mlflow.db")
-    runs = client.search_runs([client.get_experiment_by_name("table").experiment_id])
-    names = [r.info.run_name for r in runs]
-    cells = read(clone / "metrics/table.json")
-    assert sorted(names) == sorted(["table", *(f"{name}-s0" for name in cells), "san-mcl_kd-k1-s0 (cell)"])
-    shown = next(r for r in runs if r.info.run_name == "san-mcl_kd-k1-s0")
-    assert shown.data.params["methods.mcl_kd.beta"] and shown.data.params["specialize.epochs"] == "2"
-    assert shown.data.metrics["report_top1"] == cells["san-mcl_kd-k1"]["report"]["top1"]["mean"]
-    assert len(client.get_metric_history(shown.info.run_id, "curve_select_top1")) == 2
-
-
 LOADED = """
 import json, runpy, sys
 from specialists import params
@@ -138,27 +124,46 @@ json.dump([files, sections], open("loaded.json", "w"))
 """
 
 
-def test_every_stage_declares_the_code_it_loads_and_the_params_it_reads(clone):
+@pytest.mark.parametrize("pipeline", ["finished", "finished_cifar"])
+def test_every_stage_declares_the_code_it_loads_and_the_params_it_reads(pipeline, request, tmp_path):
     """One stage of every kind, run in a process that then says what it has loaded."""
+    finished = request.getfixturevalue(pipeline)
+    clone = shutil.copytree(finished, tmp_path / "clone", symlinks=True)
     lock = yaml.safe_load((clone / "dvc.lock").read_text())["stages"]
     kinds = {name.split("@")[0]: name for name in lock}
     for name in kinds.values():
-        words = lock[name]["cmd"].split()
-        run(
-            clone, sys.executable, "-c", LOADED, words[words.index("-m") + 1], *words[words.index("-m") + 2 :]
-        )
+        _, module, *words = lock[name]["cmd"].split()[2:]
+        run(clone, sys.executable, "-c", LOADED, module, *words)
         files, sections = read(clone / "loaded.json")
         loaded = {
             Path(file).relative_to(clone).as_posix() for file in files if file and file.startswith(str(clone))
-        }
+        } | {f"{module.replace('.', '/')}.py"}
         declared = {str(Path(dep["path"])) for dep in lock[name]["deps"]}
+        if name == "track":
+            loaded.discard("specialists/params.py")  # loaded by LOADED alone
         assert loaded - HARMLESS <= declared, name
         assert {path for path in declared if path.endswith(".py")} <= loaded | {
             "specialists/networks/resnet101.py"
         }, name
+        if name == "track":  # shows all that is in the file
+            continue
         params = set(lock[name].get("params", {}).get("params.yaml", {}))
+        if name == "specialize_cell":  # its method may be one that shares, this one does not
+            params -= {"sharing"}
         assert all(any(f"{s}.".startswith(f"{p}.") for p in params) for s in sections), (name, sections)
         assert all(any(f"{s}.".startswith(f"{p}.") for s in sections) for p in params), (name, sections)
+
+
+def test_a_pipeline_of_images_has_the_rows_of_its_table(finished_cifar):
+    rows = read(finished_cifar / "metrics/table.json")
+    names = ("ie", "ie_plus_fs", "cmcl-k1", "mcl_kd_fs-k1", "student")
+    assert set(rows) == {f"resnet20-{name}" for name in names}
+    parameters = {name: row["parameters"] for name, row in rows.items()}
+    assert parameters["resnet20-ie"] == parameters["resnet20-mcl_kd_fs-k1"]
+    assert parameters["resnet20-ie"] == 2 * parameters["resnet20-student"]
+    shared = read(finished_cifar / "metrics/curves/cells/resnet20-mcl_kd_fs-k1-s0.json")
+    images = read(finished_cifar / "data/features/meta.json")["splits"]["train"]["images"]
+    assert sum(map(sum, shared["families"])) == images and len(shared["families"]) == 20
 
 
 def test_no_stage_but_track_imports_mlflow():
@@ -190,12 +195,14 @@ def test_params_yaml_is_in_the_form_that_dvc_writes():
 @pytest.mark.parametrize("folder", [ROOT, *(path.parent for path in ROOT.glob("pipelines/*/params.yaml"))])
 def test_the_params_of_every_pipeline_bind(folder):
     path = folder / "params.yaml"
-    read_params("world", World, path=path)
+    cifar = folder.name.startswith("cifar100")
+    shape = [100] if cifar else [[3, 4], 8, 11, 5]
+    read_params("world", stand_in_cifar.World if cifar else World, path=path)
     read_params("table", Table, path=path)
     for section in ("base", "specialize", "distill.budget"):
         read_params(section, Budget, path=path)
     for name in load(path)["networks"]:
-        read_params(f"networks.{name}", network_class(name), [3, 4], 8, 11, 5, path=path)
+        read_params(f"networks.{name}", network_class(name), *shape, path=path)
     logits = torch.zeros(2, 1, 5)
     for name in load(path)["methods"]:
         assert configure(f"methods.{name}", METHODS[name], path=path)(logits, logits, None).shape == (2, 1)

@@ -55,7 +55,7 @@ def test_csv_has_a_column_for_every_number():
     [
         ({"ks": [1, 4]}, "ks: 4 is out of range: 1 to 3, the number of members"),
         ({"ks": [0]}, "ks: 0 is out of range"),
-        ({"methods": ["mcl", "cmlc"]}, "methods: 'cmlc' is unknown; known: cmcl, mcl, mcl_kd"),
+        ({"methods": ["mcl", "cmlc"]}, "methods: 'cmlc' is unknown; known: cmcl, cmcl_fs, mcl, mcl_kd"),
         ({"seeds": []}, "seeds: is empty; name at least one"),
         ({"generalists": ["mcl"]}, "generalists: 'mcl' is unknown; known: ie, ie_plus"),
     ],

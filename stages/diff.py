@@ -1,0 +1,70 @@
+"""python -m stages.diff OLD NEW
+
+The table of this folder's pipeline between two revisions, as markdown for a review: what top-1 and oracle
+were, are, and by how much they differ. NEW may be `.`, the files as they are. A difference within the larger
+of the two standard deviations over seeds is noise; with one seed nothing is known of it, and ? says so.
+
+reads   metrics/table.json in git at OLD and NEW
+writes  nothing
+"""
+
+import json
+import subprocess
+from pathlib import Path
+
+from specialists.files import read_json
+from specialists.report import TITLES
+from stages import run
+
+TABLE = "metrics/table.json"
+
+
+def main(old: str, new: str):
+    print(markdown(table(old), table(new)), end="")
+
+
+def table(revision):
+    if revision == ".":
+        return read_json(TABLE)
+    done = subprocess.run(["git", "show", f"{revision}:./{TABLE}"], capture_output=True, text=True)
+    if done.returncode:
+        raise ValueError(f"{revision}: no {TABLE} of {Path.cwd()} there ({done.stderr.strip()})")
+    return json.loads(done.stdout)
+
+
+def markdown(old, new):
+    """One line per row that is in either table and whose numbers are not the same in both."""
+    lines = [
+        "| row | top-1 old | new | difference | | oracle old | new | difference | |",
+        "|---|---|---|---|---|---|---|---|---|",
+    ]
+    for name in [*new, *(name for name in old if name not in new)]:
+        rows = old.get(name), new.get(name)
+        if rows[0] and rows[1] and rows[0]["report"] == rows[1]["report"]:
+            continue
+        cells = [title(rows[1] or rows[0])]
+        for number in ("top1", "oracle"):
+            cells += compared(*(row and row["report"][number] for row in rows))
+        lines.append(f"| {' | '.join(cells)} |")
+    same = sum(name in old and old[name]["report"] == row["report"] for name, row in new.items())
+    return "\n".join([*lines, "", f"{same} of {len(new)} rows are the same."]) + "\n"
+
+
+def compared(old, new):
+    """(old, new, difference, verdict) of one number."""
+    shown = [value and f"{value['mean']:.2f}" for value in (old, new)]
+    if old is None or new is None:
+        return [shown[0] or "", shown[1] or "", "", "gone" if new is None else "new"]
+    difference = new["mean"] - old["mean"]
+    spreads = [value["std"] for value in (old, new) if value["std"] is not None]
+    verdict = "?" if not spreads else "noise" if abs(difference) <= max(spreads) else "**real**"
+    return [*shown, f"{difference:+.2f}", "" if difference == 0 else verdict]
+
+
+def title(row):
+    k = [] if row["k"] is None else [f"k = {row['k']}"]
+    return " ".join([row["network"].upper(), TITLES[row["method"]], *k])
+
+
+if __name__ == "__main__":
+    run(main)

@@ -1,0 +1,82 @@
+"""python -m stages.recompute CELL
+
+Train and evaluate one cell again in a scratch clone of HEAD, and compare with what is committed: on the
+machine that computed it every file must be the same to the bit, on another no accuracy may differ by more
+than one point. Needs the base models and features of the cell in DVC's cache.
+
+reads   dvc.lock, metrics/environment/cells/CELL.json, DVC's cache
+writes  nothing that stays
+"""
+
+import subprocess
+import sys
+import tempfile
+from hashlib import md5
+from pathlib import Path
+
+import yaml
+
+from specialists import environment
+from specialists.files import read_json
+from stages import run
+
+TOLERANCE = 1.0
+
+
+def main(cell: str):
+    lock = yaml.load(Path("dvc.lock").read_text(), yaml.CSafeLoader)["stages"]
+    files = [f"models/cells/{cell}.safetensors", f"metrics/cells/{cell}.json"]
+    makers = [stage for file in files for stage in lock.values() if file in paths(stage)]
+    if len(makers) != len(files):
+        cells = sorted(
+            Path(p).stem for s in lock.values() for p in paths(s) if p.startswith("metrics/cells/")
+        )
+        raise ValueError(f"CELL: {cell!r} is not in dvc.lock; known: {', '.join(cells)}")
+    top = Path(_run(".", "git", "rev-parse", "--show-toplevel"))
+    here = Path.cwd().relative_to(top)
+    with tempfile.TemporaryDirectory(prefix="recompute-") as scratch:
+        _run(top, "git", "clone", "--quiet", "--shared", str(top), scratch)
+        _run(scratch, "dvc", "cache", "dir", "--local", _run(top, "dvc", "cache", "dir"))
+        folder = Path(scratch) / here
+        made = [path for stage in lock.values() for path in paths(stage)]
+        wanted = {dep["path"] for stage in makers for dep in stage["deps"]} - set(files)
+        inputs = [p for p in made if any(p == dep or p.startswith(f"{dep}/") for dep in wanted)]
+        _run(folder, "dvc", "checkout", *inputs)
+        for stage in makers:
+            subprocess.run(stage["cmd"], shell=True, cwd=folder, check=True)
+        compare(makers, folder, cell)
+
+
+def paths(stage):
+    return [out["path"] for out in stage.get("outs", [])]
+
+
+def compare(makers, folder, cell):
+    """Print how the outputs in `folder` differ from those of dvc.lock, and exit with 1 if they must not."""
+    outs = [out for stage in makers for out in stage["outs"]]
+    changed = [out["path"] for out in outs if _md5(folder / out["path"]) != out["md5"]]
+    if not changed:
+        print(f"{cell}: the same to the bit, {len(outs)} files")
+        return
+    then, now = (read_json(root / f"metrics/cells/{cell}.json")["report"] for root in (Path(), folder))
+    gap = max(abs(then[name] - now[name]) for name in ("top1", "oracle", "single"))
+    old = read_json(f"metrics/environment/cells/{cell}.json")
+    same = all(old[key] == value for key, value in environment.machine().items())
+    where = "this machine" if same else f"another machine ({old['processor']}, torch {old['torch']})"
+    print(f"{cell}: computed on {where}; differs: {', '.join(changed)}; accuracies by up to {gap:.2f} points")
+    sys.exit(same or gap > TOLERANCE)
+
+
+def _md5(path):
+    return md5(path.read_bytes(), usedforsecurity=False).hexdigest()
+
+
+def _run(folder, *command):
+    done = subprocess.run(command, cwd=folder, capture_output=True, text=True)
+    if done.returncode:
+        raise ValueError(f"{' '.join(command[:2])}: {done.stderr.strip()[:300]}")
+    return done.stdout.strip()
+
+
+if __name__ == "__main__":
+    run(main)

@@ -1,0 +1,139 @@
+"""python -m stages.verify
+
+Does every committed number still follow from the committed code, params and lock? Compares dvc.yaml, filled
+in from params.yaml, with dvc.lock and both with the files in git: commands, params, code, inputs that another
+stage made, metrics, figures, and the tables in the README. Needs no data, no cache and no network. A line for
+each way in which a stage is stale; exit code 1 if there is one.
+
+reads   dvc.yaml, params.yaml, dvc.lock, the files in git that they name, README.md
+writes  nothing
+"""
+
+import itertools
+import json
+import re
+import subprocess
+import sys
+from functools import cache
+from hashlib import md5
+from pathlib import Path
+
+import yaml
+
+from specialists.params import load
+from stages import run
+from stages.readme import filled
+
+FIELD = re.compile(r"\$\{([\w.]+)\}")
+
+
+def main():
+    tree, params, lock = _yaml("dvc.yaml"), load(), _yaml("dvc.lock")["stages"]
+    stages = resolved(tree["stages"], params)
+    made = {out["path"]: out["md5"] for entry in lock.values() for out in entry.get("outs", [])}
+    found = [f"{name}: in dvc.lock, but no stage of dvc.yaml" for name in lock if name not in stages]
+    for name, stage in stages.items():
+        lines = differences(stage, lock[name], params, made) if name in lock else ["has never run"]
+        found += [f"{name}: {line}" for line in lines]
+    readme = Path(__file__).parents[1] / "README.md"
+    if readme.exists() and filled(text := readme.read_text(), readme.parent) != text:
+        found.append("README.md: a table is not the one in metrics/table.md; run python -m stages.readme")
+    print(*found, f"{len(stages)} stages, {len(found)} differences", sep="\n")
+    sys.exit(bool(found))
+
+
+def resolved(stages, params):
+    """Stage name -> stage as DVC sees it, with fields filled in and matrices multiplied out."""
+    done = {}
+    for name, stage in stages.items():
+        axes = {axis: _fill(values, params) for axis, values in stage.get("matrix", {}).items()}
+        for values in itertools.product(*axes.values()):
+            full = f"{name}@{'-'.join(map(str, values))}" if axes else name
+            item = {"item": dict(zip(axes, values, strict=True))}
+            done[full] = _fill({key: value for key, value in stage.items() if key != "matrix"}, params | item)
+    return done
+
+
+def differences(stage, entry, params, made):
+    """In what a stage is not what its entry of dvc.lock says."""
+    if entry["cmd"] != stage["cmd"]:
+        yield f"its command was {entry['cmd']}, is {stage['cmd']}"
+    held = entry.get("params", {}).get("params.yaml", {})
+    for section in stage.get("params", []):
+        now = _section(params, section)
+        if section not in held or held[section] != now:
+            yield f"params.yaml: {section} was {held.get(section, 'no input')}, is {now}"
+    wanted = {"deps": stage.get("deps", []), "outs": sum((stage.get(k, []) for k in OUTS), [])}
+    for kind, items in wanted.items():
+        paths = {str(Path(next(iter(item)) if isinstance(item, dict) else item)) for item in items}
+        locked = {str(Path(item["path"])): item["md5"] for item in entry.get(kind, [])}
+        for path in sorted(paths ^ locked.keys()):
+            yield f"{path}: among its {kind} only in {'dvc.yaml' if path in paths else 'dvc.lock'}"
+        for path in sorted(paths & locked.keys()):
+            if (now := digest(path, made)) not in (locked[path], None):
+                yield f"{path}: is not what it was when the stage ran ({now[:8]}, then {locked[path][:8]})"
+
+
+OUTS = ("outs", "metrics", "plots")
+
+
+def digest(path, made):
+    """The md5 that DVC gives a path now: by the files in git, or by what dvc.lock says was made there.
+
+    None for what neither knows, such as the data of a user.
+    """
+    inside = {file: _md5(file) for file in _tracked() if file == path or file.startswith(f"{path}/")}
+    if not inside:
+        inside = {out: value for out, value in made.items() if out == path or out.startswith(f"{path}/")}
+    if path in inside or not inside:
+        return inside.get(path)
+    listed = [{"md5": inside[file], "relpath": file.removeprefix(f"{path}/")} for file in sorted(inside)]
+    return f"{md5(json.dumps(listed).encode(), usedforsecurity=False).hexdigest()}.dir"
+
+
+@cache
+def _tracked():
+    """Files in git under this folder and in those of the code, as paths from here."""
+    code = load()["code"]
+    asked = ["git", "ls-files", "-z", "--", ".", f"{code}/stages", f"{code}/specialists"]
+    names = subprocess.run(asked, capture_output=True, text=True, check=True).stdout.split("\0")
+    return [str(Path(name)) for name in names if name]
+
+
+@cache
+def _md5(path):
+    try:
+        return md5(Path(path).read_bytes(), usedforsecurity=False).hexdigest()
+    except OSError:
+        return "missing"
+
+
+def _fill(value, fields):
+    if isinstance(value, dict):
+        return {_fill(key, fields): _fill(inner, fields) for key, inner in value.items()}
+    if isinstance(value, list):
+        return [_fill(inner, fields) for inner in value]
+    if not isinstance(value, str):
+        return value
+    if whole := FIELD.fullmatch(value):
+        return _section(fields, whole[1])
+    return FIELD.sub(lambda match: str(_section(fields, match[1])), value)
+
+
+def _section(tree, path):
+    for key in path.split("."):
+        if not isinstance(tree, dict) or key not in tree:
+            raise ValueError(f"params.yaml: {path}: missing, but dvc.yaml names it")
+        tree = tree[key]
+    return tree
+
+
+def _yaml(path):
+    try:
+        return yaml.load(Path(path).read_text(), getattr(yaml, "CSafeLoader", yaml.SafeLoader))
+    except FileNotFoundError:
+        raise ValueError(f"{path}: not found in {Path.cwd()}; run from a pipeline's folder") from None
+
+
+if __name__ == "__main__":
+    run(main)

@@ -1,0 +1,55 @@
+"""python -m stages.watch
+
+Follow in MLflow, until interrupted, what is being trained in this folder: a run for each checkpoint in
+scratch/, whose curve grows with every epoch. The finished cell is another run, which stages.track makes.
+
+reads   scratch/*.pt
+writes  as stages.track
+"""
+
+import time
+from pathlib import Path
+
+import torch
+
+from stages import run
+from stages.track import Store, alone, experiment, millis, points, reachable
+
+SECONDS = 2
+
+
+def main():
+    runs, logged = {}, {}
+    with reachable():
+        with alone():
+            store = Store(experiment())
+        print("following scratch/; end with Ctrl-C")
+        try:
+            while True:
+                files = {path.stem: path for path in Path("scratch").glob("*.pt")}
+                for title, path in files.items():
+                    logged[title] = follow(store, runs, title, path, logged.get(title, 0))
+                for title in runs.keys() - files.keys():
+                    store.client.set_terminated(runs.pop(title))
+                time.sleep(SECONDS)
+        except KeyboardInterrupt:
+            for made in runs.values():
+                store.client.set_terminated(made)
+
+
+def follow(store, runs, title, path, logged):
+    """Log the points of a curve beyond the first `logged`; how many there are now."""
+    try:
+        curve = torch.load(path, weights_only=True)["state"]["curve"]
+    except (OSError, RuntimeError, EOFError):  # replaced or gone while we look
+        return logged
+    if title not in runs:
+        tags = {"kind": "running", "dataset": store.title}
+        runs[title] = store.client.create_run(store.id, run_name=title, tags=tags).info.run_id
+    found = points(curve, millis())
+    store.client.log_batch(runs[title], found[logged:])
+    return len(found)
+
+
+if __name__ == "__main__":
+    run(main)

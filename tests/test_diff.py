@@ -1,0 +1,53 @@
+"""What a reviewer reads of two tables."""
+
+import json
+
+from stages.diff import markdown
+from tests.conftest import run, stage
+
+
+def row(top1, oracle, std=0.5, method="mcl", k=1):
+    report = {"top1": {"mean": top1, "std": std}, "oracle": {"mean": oracle, "std": std}}
+    return {"network": "san", "method": method, "k": k, "report": report}
+
+
+def lines(old, new):
+    return markdown(old, new).splitlines()[2:]
+
+
+def test_a_difference_within_the_spread_over_seeds_is_noise():
+    told = lines({"a": row(50, 60)}, {"a": row(50.4, 59)})
+    assert told[0] == "| SAN MCL k = 1 | 50.00 | 50.40 | +0.40 | noise | 60.00 | 59.00 | -1.00 | **real** |"
+
+
+def test_the_larger_spread_of_the_two_counts():
+    assert "| noise |" in lines({"a": row(50, 60, std=0.1)}, {"a": row(52, 60, std=2.5)})[0]
+
+
+def test_of_one_seed_nothing_is_known():
+    told = lines({"a": row(50, 60, None, "ie", None)}, {"a": row(51, 60, None, "ie", None)})
+    assert told[0] == "| SAN IE | 50.00 | 51.00 | +1.00 | ? | 60.00 | 60.00 | +0.00 |  |"
+
+
+def test_rows_that_come_and_go_and_stay():
+    told = lines({"a": row(50, 60), "b": row(1, 2)}, {"c": row(3, 4), "a": row(50, 60)})
+    assert told[0] == "| SAN MCL k = 1 |  | 3.00 |  | new |  | 4.00 |  | new |"
+    assert told[1] == "| SAN MCL k = 1 | 1.00 |  |  | gone | 2.00 |  |  | gone |"
+    assert told[-1] == "1 of 2 rows are the same."
+
+
+def test_between_revisions_and_the_files_as_they_are(clone):
+    path = clone / "metrics/table.json"
+    table = json.loads(path.read_text())
+    table["san-ie"]["report"]["top1"]["mean"] += 1
+    path.write_text(json.dumps(table))
+    assert "| SAN IE |" in stage(clone, "diff", "HEAD", ".").stdout
+    run(clone, "git", "commit", "--quiet", "--all", "--message", "one more")
+    assert stage(clone, "diff", "HEAD~1", "HEAD").stdout == stage(clone, "diff", "HEAD~1", ".").stdout
+    assert "6 of 6 rows are the same" in stage(clone, "diff", "HEAD", ".").stdout
+
+
+def test_a_revision_that_is_not_there_is_one_line(clone):
+    done = stage(clone, "diff", "nowhere", ".", check=False)
+    assert done.returncode == 1 and done.stderr.startswith("stages.diff: nowhere: no metrics/table.json")
+    assert done.stderr.count("\n") == 1

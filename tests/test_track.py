@@ -1,0 +1,166 @@
+"""MLflow shows what the pipeline wrote: once, whole, and with what it came from."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+import yaml
+from mlflow import MlflowClient
+
+from tests.conftest import run, stage
+
+
+def track(folder, *words):
+    return stage(folder, "track", *words)
+
+
+def shown(folder, title="table"):
+    """Run name -> its runs, oldest first."""
+    client = MlflowClient(f"sqlite:///{folder}/mlflow.db")
+    found = {}
+    for each in client.search_runs(
+        [client.get_experiment_by_name(title).experiment_id], order_by=["start_time ASC"]
+    ):
+        found.setdefault(each.info.run_name, []).append(each)
+    return client, found
+
+
+@pytest.fixture
+def empty(clone):
+    (clone / "mlflow.db").unlink(missing_ok=True)
+    return clone
+
+
+def read(path):
+    return json.loads(path.read_text())
+
+
+def test_each_cell_once_under_its_table(empty):
+    for _ in range(2):
+        track(empty)
+    client, runs = shown(empty)
+    rows = read(empty / "metrics/table.json")
+    assert sorted(runs) == sorted(["table", *(f"{name}-s0" for name in rows), "san-mcl_kd-k1-s0 (cell)"])
+    assert all(len(found) == 1 and found[0].info.status == "FINISHED" for found in runs.values())
+    parent = runs["table"][0]
+    for name, row in rows.items():
+        child = runs[f"{name}-s0"][0]
+        assert child.data.tags["mlflow.parentRunId"] == parent.info.run_id
+        assert child.data.metrics["report/top1"] == row["report"]["top1"]["mean"]
+        assert parent.data.metrics[f"top1_mean/{name}"] == row["report"]["top1"]["mean"]
+
+
+def test_a_run_says_what_it_is_and_where_it_comes_from(empty):
+    track(empty)
+    client, runs = shown(empty)
+    one = runs["san-mcl_kd-k1-s0"][0]
+    tags = {
+        "network": "san",
+        "method": "mcl_kd",
+        "k": "1",
+        "seed": "0",
+        "dataset": "table",
+        "state": "current",
+    }
+    assert tags.items() <= one.data.tags.items()
+    assert one.data.tags["commit"] == run(empty, "git", "rev-parse", "--short", "HEAD").stdout.strip()
+    params = yaml.safe_load((empty / "params.yaml").read_text())
+    assert one.data.params["methods.mcl_kd.beta"] == str(params["methods"]["mcl_kd"]["beta"])
+    assert one.data.params["specialize.epochs"] == "2"
+    assert len(client.get_metric_history(one.info.run_id, "curve/select_top1")) == 2
+    lock = yaml.safe_load((empty / "dvc.lock").read_text())["stages"]
+    made = {out["path"]: out["md5"] for out in lock["features"]["outs"]}["data/features"]
+    assert [f"{i.dataset.digest}.dir" for i in one.inputs.dataset_inputs] == [made]
+    parent = runs["table"][0]
+    names = {item.path for item in client.list_artifacts(parent.info.run_id)}
+    assert names == {"table.md", "figures", "questions"}
+    assert parent.data.tags["mlflow.note.content"] == (empty / "metrics/table.md").read_text()
+
+
+def change_a_number(folder):
+    path = folder / "metrics/cells/san-ie-s0.json"
+    metrics = read(path)
+    metrics["report"]["top1"] += 1
+    path.write_text(json.dumps(metrics))
+
+
+def test_other_numbers_from_the_same_inputs_are_called_nondeterministic(empty):
+    track(empty)
+    change_a_number(empty)
+    done = track(empty)
+    assert "san-ie-s0: other numbers than" in done.stderr
+    first, second = shown(empty)[1]["san-ie-s0"]
+    assert "nondeterministic" in second.data.tags and "nondeterministic" not in first.data.tags
+    assert second.data.tags["commit"] == "uncommitted"
+    assert [r.data.tags["state"] for r in (first, second)] == ["superseded", "current"]
+    run(empty, "git", "commit", "--quiet", "--all", "--message", "another number")
+    track(empty)
+    assert len(shown(empty)[1]["san-ie-s0"]) == 2
+    head = run(empty, "git", "rev-parse", "--short", "HEAD").stdout.strip()
+    assert shown(empty)[1]["san-ie-s0"][1].data.tags["commit"] == head
+
+
+def test_history_rebuilds_an_empty_database_from_git_alone(empty, tmp_path):
+    lock = (empty / "dvc.lock").read_text()
+    change_a_number(empty)
+    dep = next(
+        d
+        for d in yaml.safe_load(lock)["stages"]["generalize@san-ie-0"]["deps"]
+        if d["path"].endswith("san.py")
+    )
+    (empty / "dvc.lock").write_text(lock.replace(dep["md5"], dep["md5"][::-1]))
+    run(empty, "git", "commit", "--quiet", "--all", "--message", "other code, another number")
+    bare = tmp_path / "bare"
+    run(empty, "git", "clone", "--quiet", str(empty), str(bare))
+    for _ in range(2):
+        track(bare, "--history")
+    first, second = shown(bare)[1]["san-ie-s0"]
+    assert "nondeterministic" not in second.data.tags
+    assert [r.data.tags["state"] for r in (first, second)] == ["superseded", "current"]
+    commits = run(bare, "git", "log", "--format=%h").stdout.split()
+    assert [r.data.tags["commit"] for r in (second, first)] == commits
+    assert second.data.metrics["report/top1"] == pytest.approx(first.data.metrics["report/top1"] + 1)
+
+
+def test_a_server_that_does_not_answer_is_one_line_and_fails_nothing(empty):
+    environment = os.environ | {"MLFLOW_TRACKING_URI": "http://127.0.0.1:9"}
+    done = subprocess.run(
+        [sys.executable, "-m", "stages.track"], cwd=empty, env=environment, capture_output=True, text=True
+    )
+    lines = [line for line in done.stderr.splitlines() if line.startswith("stages.track")]
+    assert done.returncode == 0 and len(lines) == 1 and "Traceback" not in done.stderr
+    assert lines[0].startswith("stages.track: http://127.0.0.1:9: not all is logged:")
+
+
+def test_watch_follows_a_curve_while_it_grows(empty):
+    watching = subprocess.Popen([sys.executable, "-m", "stages.watch"], cwd=empty, stdout=subprocess.PIPE)
+    watching.stdout.readline()
+    import torch
+
+    path = empty / "scratch/san-m0-s0-0123456789abcdef.pt"
+    path.parent.mkdir(exist_ok=True)
+    for epochs in (1, 3):
+        curve = [{"loss": 1.0, "select_top1": 10.0 * i} for i in range(epochs)]
+        torch.save({"state": {"curve": curve}}, path)
+        deadline = time.monotonic() + 30
+        while time.monotonic() < deadline:
+            client, runs = shown(empty)
+            found = runs.get(path.stem, [])
+            if found and len(client.get_metric_history(found[0].info.run_id, "curve/select_top1")) == epochs:
+                break
+            time.sleep(0.2)
+        else:
+            pytest.fail(f"epoch {epochs} did not appear")
+    watching.send_signal(signal.SIGINT)
+    assert watching.wait(10) == 0
+    assert shown(empty)[1][path.stem][0].info.status == "FINISHED"
+
+
+def test_two_at_once_in_a_new_database_lose_nothing_and_double_nothing(empty):
+    both = [subprocess.Popen([sys.executable, "-m", "stages.track"], cwd=empty) for _ in range(2)]
+    assert [process.wait(120) for process in both] == [0, 0]
+    assert all(len(found) == 1 for found in shown(empty)[1].values())

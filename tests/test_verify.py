@@ -1,0 +1,118 @@
+"""`verify` finds nothing where nothing is stale, and whatever is, by its name."""
+
+import re
+import shutil
+import sys
+
+import pytest
+
+from tests.conftest import ROOT, edit, run, stage
+
+
+def verdict(folder):
+    done = stage(folder, "verify", check=False)
+    assert done.returncode in (0, 1) and not done.stderr
+    return done.returncode, done.stdout
+
+
+@pytest.mark.parametrize("folder", [ROOT, *(path.parent for path in ROOT.glob("pipelines/*/dvc.lock"))])
+def test_every_committed_number_follows_from_what_is_committed(folder):
+    done = run(folder, "env", f"PYTHONPATH={ROOT}", sys.executable, "-m", "stages.verify", check=False)
+    assert done.returncode == 0, done.stdout
+
+
+@pytest.fixture
+def bare(finished, tmp_path):
+    """What a reviewer has: the files in git."""
+    folder = tmp_path / "bare"
+    run(finished, "git", "clone", "--quiet", str(finished), str(folder))
+    readme = folder / "README.md"
+    run(folder, sys.executable, "-m", "stages.readme")
+    assert not (folder / "data").exists() and readme.exists()
+    return folder
+
+
+def test_a_clone_without_data_is_verified(bare):
+    assert verdict(bare)[0] == 0
+
+
+def rewrite(path, old, new):
+    text = path.read_text()
+    assert old in text
+    path.write_text(text.replace(old, new, 1))
+
+
+CHANGES = {
+    "code": (
+        lambda folder: rewrite(folder / "specialists/networks/san.py", "\n", "\n\n"),
+        {"base", "generalize", "specialize", "evaluate", "specialize_cell", "evaluate_cell", "distill"}
+        | {"evaluate_generalists", "evaluate_student"},
+        "specialists/networks/san.py: is not what it was",
+    ),
+    "a param": (
+        lambda folder: edit(folder, lambda p: p["methods"]["cmcl"].update(beta=9.0)),
+        {"specialize"},
+        "methods.cmcl was {'beta': 0.75, 'form': 'exact'}, is {'beta': 9.0, 'form': 'exact'}",
+    ),
+    "a number": (
+        lambda folder: rewrite(folder / "metrics/cells/san-ie-s0.json", '"top1": ', '"top1": 1'),
+        {"evaluate_generalists", "report", "track"},
+        "metrics/cells/san-ie-s0.json: is not what it was",
+    ),
+    "a missing number": (
+        lambda folder: (folder / "metrics/cells/san-ie-s0.json").unlink(),
+        {"evaluate_generalists", "report", "track"},
+        r"\(missing, then",
+    ),
+    "a picture": (
+        lambda folder: (folder / "metrics/questions/san-k1-s0.png").write_bytes(b"another"),
+        {"question"},
+        "metrics/questions: is not what it was",
+    ),
+    "a table in the README": (
+        lambda folder: rewrite(folder / "README.md", "| SAN | IE |", "| SAN | IE! |"),
+        {"README.md"},
+        "a table is not the one",
+    ),
+    "an input made anew": (
+        lambda folder: rewrite(
+            folder / "dvc.lock",
+            "models/base/san-s0/m1.safetensors\n      hash: md5\n      md5: ",
+            "models/base/san-s0/m1.safetensors\n      hash: md5\n      md5: 0",
+        ),
+        {"generalize", "specialize", "specialize_cell"},
+        "models/base/san-s0: is not what it was",
+    ),
+    "a command": (
+        lambda folder: rewrite(folder / "dvc.yaml", "stages.report", "stages.report --now"),
+        {"report"},
+        "its command was .*stages.report, is .*stages.report --now",
+    ),
+    "a stage that is gone": (
+        lambda folder: edit(folder, lambda p: p["table"].update(methods=["mcl", "cmcl"])),
+        {"specialize", "evaluate", "report", "question", "track"},
+        "specialize@san-mcl_kd-1-0: in dvc.lock, but no stage of dvc.yaml",
+    ),
+    "a stage that never ran": (
+        lambda folder: edit(folder, lambda p: p["table"].update(ks=[1, 2])),
+        {"specialize", "evaluate", "report", "question", "track"},
+        "specialize@san-mcl-2-0: has never run",
+    ),
+}
+
+
+@pytest.mark.parametrize("change", CHANGES)
+def test_what_is_stale_is_named_and_nothing_else(bare, change):
+    make, stages, message = CHANGES[change]
+    make(bare)
+    code, text = verdict(bare)
+    named = {line.split(":")[0].split("@")[0] for line in text.splitlines()[:-1]}
+    assert code == 1 and named == stages, text
+    assert re.search(message, text), text
+
+
+def test_outside_a_pipeline_it_says_so(bare):
+    shutil.rmtree(bare / "pipelines", ignore_errors=True)
+    (bare / "dvc.yaml").unlink()
+    done = stage(bare, "verify", check=False)
+    assert done.returncode == 1 and "dvc.yaml: not found" in done.stderr and done.stderr.count("\n") == 1
