@@ -135,7 +135,7 @@ MISTAKES = {
     "misspelt network": (
         None,
         ("base", "sam", "0", "0"),
-        "network: 'sam' is not a file of specialists/networks; known: mlp, san",
+        "network: 'sam' is not a file of specialists/networks; known: mlp, resnet20, san, vgg17",
     ),
     "k too large": (None, ("specialize", "san", "mcl", "3", "0", "cell"), "K: '3' is out of range: 1 to 2"),
     "k not a number": (

@@ -137,8 +137,11 @@ def test_a_server_that_does_not_answer_is_one_line_and_fails_nothing(empty):
 
 
 def test_watch_follows_a_curve_while_it_grows(empty):
-    watching = subprocess.Popen([sys.executable, "-m", "stages.watch"], cwd=empty, stdout=subprocess.PIPE)
-    watching.stdout.readline()
+    watching = subprocess.Popen(
+        [sys.executable, "-m", "stages.watch"], cwd=empty, stdout=subprocess.PIPE, text=True
+    )
+    with watching.stdout as printed:
+        assert printed.readline().startswith("following scratch/")
     import torch
 
     path = empty / "scratch/san-m0-s0-0123456789abcdef.pt"
