@@ -17,10 +17,12 @@ import itertools
 import logging
 import statistics
 import time
+from contextlib import redirect_stdout
 from functools import partial
 
 import torch
 import torch.nn.functional as F
+from torch.utils.data import DataLoader, TensorDataset
 from torch.utils.flop_counter import FlopCounterMode
 
 from specialists import environment, losses
@@ -49,7 +51,7 @@ def main():
         "ours MCL-KD+FS": ours(build, budget, batches, KD, K, keep),
         "authors MCL-KD": authors(build, budget, batches),
     }
-    if voting := torchensemble(build, budget, batches):
+    if voting := torchensemble(build, budget, TensorDataset(image_N3HW, label_N)):
         contestants["torchensemble"] = voting
     for epoch in contestants.values():  # compiles, and warms up
         epoch()
@@ -131,16 +133,22 @@ def authors(build, budget, batches):
     return epoch
 
 
-def torchensemble(build, budget, batches):
+def torchensemble(build, budget, data):
     try:
         from torchensemble import VotingClassifier
     except ImportError:
         print("torchensemble is not installed: left out")
         return None
-    logging.disable()
-    voting = VotingClassifier(build(), n_estimators=MEMBERS, cuda=DEVICE.type == "cuda", n_jobs=1)
+    logging.disable()  # it reports every epoch
+    voting = VotingClassifier(estimator=build(), n_estimators=MEMBERS, cuda=DEVICE.type == "cuda", n_jobs=1)
     voting.set_optimizer("SGD", lr=budget.lr, momentum=0.9, nesterov=True)
-    return partial(voting.fit, batches, epochs=1, log_interval=10**9, save_model=False)
+    batches = DataLoader(data, budget.batch)
+
+    def epoch():
+        with redirect_stdout(None):
+            voting.fit(batches, epochs=1, save_model=False)
+
+    return epoch
 
 
 def per_image(build):
