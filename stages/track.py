@@ -11,59 +11,25 @@ reads   dvc.lock, params.yaml, metrics/
 writes  mlflow.db and mlartifacts/ in the main checkout, or to where MLFLOW_TRACKING_URI points
 """
 
-import fcntl
-import hashlib
 import json
 import os
 import subprocess
-import sys
-import time
-from contextlib import contextmanager
 from pathlib import Path
 
 import yaml
 
 from specialists.losses import GENERALISTS
 from specialists.report import NUMBERS, Table, cell, table
+from specialists.tracking import Store, alone, reachable
 from stages import run
-
-FINISHED = "tags.fingerprint != ''"
 
 
 def main(*, history: bool = False):
     with reachable(), alone():
-        store = Store(experiment())
+        store = Store()
         for revision, read in past() if history else [("", lambda path: Path(path).read_text())]:
             show(store, read, revision)
         print(f"mlflow ui --backend-store-uri {os.environ['MLFLOW_TRACKING_URI']}")
-
-
-@contextmanager
-def reachable():
-    """A server that does not answer is one line, and no reason to fail a pipeline."""
-    os.environ["MLFLOW_DISABLE_TELEMETRY"] = "true"
-    os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "1")
-    os.environ.setdefault("MLFLOW_TRACKING_URI", f"sqlite:///{checkout() / 'mlflow.db'}")
-    from mlflow.exceptions import MlflowException  # 1.5 seconds, which --help need not wait for
-
-    try:
-        yield
-    except MlflowException as error:
-        reason = f"not all is logged: {' '.join(str(error).split())[:160]}"
-        print(f"stages.track: {os.environ['MLFLOW_TRACKING_URI']}: {reason}", file=sys.stderr)
-
-
-@contextmanager
-def alone():
-    """Two processes that meet in a new sqlite database would spoil it, and two may log the same cell."""
-    with open(checkout() / ".mlflow.lock.tmp", "w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        yield
-
-
-def experiment():
-    folder = Path.cwd().relative_to(code()).as_posix()
-    return "table" if folder == "." else folder
 
 
 def show(store, read, revision):
@@ -86,7 +52,14 @@ def show(store, read, revision):
     store.upsert(
         f"{cell(*chosen)} (cell)", found, {"commit": commit, "experiment": os.getenv("DVC_EXP_NAME", "")}
     )
-    store.summarize(parent, table(axes, numbers), read)
+    means = {
+        f"{number}_{part}/{title}": row["report"][number][part]
+        for title, row in table(axes, numbers).items()
+        for number in ("top1", "oracle")
+        for part in ("mean", "std")
+        if row["report"][number][part] is not None
+    }
+    store.summarize(parent, means, read("metrics/table.md"), sorted(Path("metrics").glob("*/*.png")))
 
 
 def contents(lock, read, place, metrics, network, method, k, seed):
@@ -96,126 +69,20 @@ def contents(lock, read, place, metrics, network, method, k, seed):
     axes = {"network": network, "method": method, "k": k, "seed": seed}
     params = dict(axes)
     for stage in makers:
-        for section in stage.get("params", {}).get("params.yaml", {}).items():
-            params |= flat(*section)
+        for section, value in stage.get("params", {}).get("params.yaml", {}).items():
+            params |= flat(SECTIONS.get(section, section), value)
     deps = {dep["path"]: dep["md5"] for stage in makers for dep in stage["deps"]}
     return {
         "inputs": [[stage["cmd"] for stage in makers], deps, params],
         "data": deps["data/features"],
         "params": {key: value for key, value in params.items() if value is not None},
-        "metrics": {f"{split}/{n}": metrics[split][n] for split in ("select", "report") for n in NUMBERS}
+        "metrics": {n: metrics["report"][n] for n in NUMBERS}
+        | {f"select/{n}": metrics["select"][n] for n in NUMBERS}
         | {"parameters": metrics["parameters"]},
         "curve": json.loads(read(f"metrics/curves/{place}.json"))["curve"],
         "tags": {key: str(value) for key, value in axes.items() if value is not None}
         | {"command": " && ".join(stage["cmd"] for stage in makers)},
     }
-
-
-class Store:
-    """One experiment of MLflow, and what it holds already."""
-
-    def __init__(self, title):
-        from mlflow import MlflowClient
-
-        self.client, self.title = MlflowClient(), title
-        found = self.client.get_experiment_by_name(title)
-        local = os.environ["MLFLOW_TRACKING_URI"].startswith("sqlite:")
-        place = (checkout() / "mlartifacts" / title).as_uri() if local else None
-        self.id = found.experiment_id if found else self.client.create_experiment(title, place)
-        self.known = {}
-        for each in self.runs(FINISHED):
-            self.known.setdefault(each.info.run_name, []).append((each.info.run_id, each.data.tags))
-
-    def runs(self, query):
-        page = self.client.search_runs([self.id], query, max_results=1000, order_by=["start_time ASC"])
-        while page:
-            yield from page
-            token = page.token
-            page = token and self.client.search_runs(
-                [self.id], query, max_results=1000, order_by=["start_time ASC"], page_token=token
-            )
-
-    def parent(self):
-        for each in self.runs("tags.kind = 'table'"):
-            return each.info.run_id
-        tags = {"kind": "table", "dataset": self.title}
-        return self.client.create_run(self.id, run_name=self.title, tags=tags).info.run_id
-
-    def upsert(self, title, contents, tags):
-        """Log a cell unless it is there; one that comes later supersedes those before it."""
-        fingerprint, numbers = digest(contents["inputs"]), digest([contents["metrics"], contents["curve"]])
-        before = self.known.setdefault(title, [])
-        same = [(made, old) for made, old in before if old["fingerprint"] == fingerprint]
-        for made, old in same:
-            if old["numbers"] == numbers:
-                if old["commit"] == "uncommitted" != tags["commit"]:
-                    self.client.set_tag(made, "commit", tags["commit"])
-                    old["commit"] = tags["commit"]
-                return
-        if same:
-            tags = tags | {"nondeterministic": f"other numbers than {same[-1][0]} from the same inputs"}
-            print(f"stages.track: {title}: {tags['nondeterministic']}", file=sys.stderr)
-        tags = {"kind": "cell", "dataset": self.title, "state": "current"} | contents["tags"] | tags
-        tags = {key: value for key, value in tags.items() if value}
-        made = self.log(title, contents, tags, {"fingerprint": fingerprint, "numbers": numbers})
-        for earlier, old in before:
-            if old["state"] == "current":
-                self.client.set_tag(earlier, "state", "superseded")
-                old["state"] = "superseded"
-        before.append((made, tags | {"fingerprint": fingerprint, "numbers": numbers}))
-
-    def log(self, title, contents, tags, last):
-        """One run, complete: it gets the tags `last` at the end; a run cut short is not taken for it."""
-        from mlflow.entities import Dataset, DatasetInput, Metric, Param, RunTag
-
-        made, now = self.client.create_run(self.id, run_name=title, tags=tags).info.run_id, millis()
-        metrics = [Metric(key, value, now, 0) for key, value in contents["metrics"].items()]
-        metrics += points(contents["curve"], now)
-        params = [Param(key, str(value)) for key, value in contents["params"].items()]
-        for start in range(0, max(len(metrics), 1), 1000):
-            self.client.log_batch(made, metrics[start : start + 1000], params if not start else [])
-        data = Dataset(
-            "data/features", contents["data"].removesuffix(".dir"), "dvc", json.dumps(contents["data"])
-        )
-        self.client.log_inputs(made, [DatasetInput(data)])
-        self.client.log_batch(made, tags=[RunTag(*tag) for tag in last.items()])
-        self.client.set_terminated(made)
-        return made
-
-    def summarize(self, parent, rows, read):
-        """Means and deviations over seeds on the parent; the table and the figures beside them."""
-        from mlflow.entities import Metric, RunTag
-
-        numbers = digest(rows)
-        if self.client.get_run(parent).data.tags.get("numbers") == numbers:
-            return
-        metrics = [
-            Metric(f"{number}_{part}/{title}", row["report"][number][part], millis(), 0)
-            for title, row in rows.items()
-            for number in ("top1", "oracle")
-            for part in ("mean", "std")
-            if row["report"][number][part] is not None
-        ]
-        for start in range(0, len(metrics), 1000):
-            self.client.log_batch(parent, metrics[start : start + 1000])
-        text = read("metrics/table.md")
-        self.client.log_text(parent, text, "table.md")
-        for picture in sorted(Path("metrics").glob("*/*.png")):
-            self.client.log_artifact(parent, str(picture), picture.parent.name)
-        tags = {"mlflow.note.content": text, "numbers": numbers}
-        self.client.log_batch(parent, tags=[RunTag(*tag) for tag in tags.items()])
-        self.client.set_terminated(parent)
-
-
-def points(curve, now):
-    from mlflow.entities import Metric
-
-    return [
-        Metric(f"curve/{key}", value, now, epoch)
-        for epoch, record in enumerate(curve, 1)
-        for key, value in record.items()
-        if key != "chosen"
-    ]
 
 
 def past():
@@ -255,24 +122,8 @@ def flat(title, value):
     }
 
 
-def digest(tree):
-    return hashlib.sha256(json.dumps(tree, sort_keys=True).encode()).hexdigest()[:16]
-
-
-def millis():
-    return int(time.time() * 1000)
-
-
-def code():
-    return Path(__file__).resolve().parents[1]
-
-
-def checkout():
-    """The main checkout, also from the copies that `dvc exp run --temp` and `--queue` work in."""
-    parts = code().parts
-    return Path(*parts[: parts.index(".dvc")]) if ".dvc" in parts else code()
-
-
+# MLflow's page of comparisons opens on the first params that differ, by name: these must be k and method.
+SECTIONS = {"distill": "methods.student"}
 LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
 if __name__ == "__main__":

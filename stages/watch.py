@@ -12,8 +12,8 @@ from pathlib import Path
 
 import torch
 
+from specialists.tracking import Store, alone, millis, points, reachable
 from stages import run
-from stages.track import Store, alone, experiment, millis, points, reachable
 
 SECONDS = 2
 
@@ -22,7 +22,7 @@ def main():
     runs, logged = {}, {}
     with reachable():
         with alone():
-            store = Store(experiment())
+            store = Store()
         print("following scratch/; end with Ctrl-C")
         try:
             while True:
@@ -44,8 +44,7 @@ def follow(store, runs, title, path, logged):
     except (OSError, RuntimeError, EOFError):  # replaced or gone while we look
         return logged
     if title not in runs:
-        tags = {"kind": "running", "dataset": store.title}
-        runs[title] = store.client.create_run(store.id, run_name=title, tags=tags).info.run_id
+        runs[title] = store.start(title, {"kind": "running", "dataset": store.title})
     found = points(curve, millis())
     store.client.log_batch(runs[title], found[logged:])
     return len(found)

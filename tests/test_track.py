@@ -50,7 +50,7 @@ def test_each_cell_once_under_its_table(empty):
     for name, row in rows.items():
         child = runs[f"{name}-s0"][0]
         assert child.data.tags["mlflow.parentRunId"] == parent.info.run_id
-        assert child.data.metrics["report/top1"] == row["report"]["top1"]["mean"]
+        assert child.data.metrics["top1"] == row["report"]["top1"]["mean"]
         assert parent.data.metrics[f"top1_mean/{name}"] == row["report"]["top1"]["mean"]
 
 
@@ -123,7 +123,7 @@ def test_history_rebuilds_an_empty_database_from_git_alone(empty, tmp_path):
     assert [r.data.tags["state"] for r in (first, second)] == ["superseded", "current"]
     commits = run(bare, "git", "log", "--format=%h").stdout.split()
     assert [r.data.tags["commit"] for r in (second, first)] == commits
-    assert second.data.metrics["report/top1"] == pytest.approx(first.data.metrics["report/top1"] + 1)
+    assert second.data.metrics["top1"] == pytest.approx(first.data.metrics["top1"] + 1)
 
 
 def test_a_server_that_does_not_answer_is_one_line_and_fails_nothing(empty):
