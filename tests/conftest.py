@@ -97,6 +97,8 @@ def reproduced(folder, shrink, pipeline=None):
     run(folder, "git", "config", "user.name", "tests")
     run(folder, "git", "config", "user.email", "tests@localhost")
     run(folder, "dvc", "repro", "--quiet")
+    if not pipeline:
+        stage(folder, "readme")
     run(folder, "git", "add", "--all")
     run(folder, "git", "commit", "--quiet", "--message", "smoke scale")
     return folder

@@ -53,14 +53,7 @@ def test_a_comparison_of_the_table_opens_on_k_method_and_accuracy(clone, server,
     ids = urllib.parse.quote(json.dumps([cell.info.run_id for cell in cells]))
     page = f"{server}/#/compare-runs?runs={ids}&experiments=%5B%22{experiment}%22%5D"
     done = subprocess.run(
-        [
-            BROWSER,
-            *QUIET.split(),
-            *OFFLINE.split(),
-            f"--user-data-dir={tmp_path}/profile",
-            "--dump-dom",
-            page,
-        ],
+        [BROWSER, *QUIET, *OFFLINE, f"--user-data-dir={tmp_path}/profile", "--dump-dom", page],
         capture_output=True,
         text=True,
         timeout=120,

@@ -26,9 +26,7 @@ def bare(finished, tmp_path):
     """What a reviewer has: the files in git."""
     folder = tmp_path / "bare"
     run(finished, "git", "clone", "--quiet", str(finished), str(folder))
-    readme = folder / "README.md"
-    run(folder, sys.executable, "-m", "stages.readme")
-    assert not (folder / "data").exists() and readme.exists()
+    assert not (folder / "data").exists()
     return folder
 
 

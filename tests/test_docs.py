@@ -1,0 +1,82 @@
+"""Every command of docs/ does what the page says, run as it stands in a copy of the repository."""
+
+import re
+import shutil
+import subprocess
+import time
+
+import pytest
+from mlflow import MlflowClient
+
+from tests.conftest import ROOT, edit, run
+
+
+def blocks(page):
+    return re.findall(r"^```sh\n(.*?)^```", (ROOT / "docs" / page).read_text(), re.DOTALL | re.MULTILINE)
+
+
+def shell(folder, script):
+    done = subprocess.run(["bash", "-euc", script], cwd=folder, capture_output=True, text=True)
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout
+
+
+def names(folder):
+    return set(run(folder, "dvc", "exp", "list", "--name-only").stdout.split())
+
+
+def test_experiments(clone, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "200")
+    start, show, _ = blocks("experiments.md")
+    shell(clone, start)
+    deadline = time.monotonic() + 300
+    while re.search("Queued|Running", run(clone, "dvc", "queue", "status").stdout):
+        assert time.monotonic() < deadline, "the queue does not come to its end"
+        time.sleep(1)
+    assert run(clone, "git", "status", "--porcelain").stdout == ""
+    made = names(clone)
+    assert {"cmcl", "mcl-two"} < made and len(made) == 6
+    told = shell(clone, show)
+    assert all(name in told for name in made)
+    params = (clone / "params.yaml").read_text()
+    assert re.search(r"^method: mcl$", params, re.MULTILINE) and re.search(r"^k: 2$", params, re.MULTILINE)
+    branch = run(clone, "git", "show", "try-cmcl:params.yaml").stdout
+    assert re.search(r"^method: cmcl$", branch, re.MULTILINE)
+    client = MlflowClient(f"sqlite:///{clone}/mlflow.db")
+    found = client.search_runs([client.get_experiment_by_name("table").experiment_id], "tags.kind = 'cell'")
+    chosen = [each for each in found if each.info.run_name.endswith(" (cell)")]
+    cells = [(each.data.tags["method"], each.data.tags["k"]) for each in chosen]
+    assert sorted(cells) == [("cmcl", "1"), ("mcl", "1"), ("mcl", "2"), ("mcl_kd", "1"), ("mcl_kd", "2")]
+    assert {"cmcl", "mcl-two"} <= {each.data.tags.get("experiment") for each in chosen}
+    assert all(each.info.status == "FINISHED" for each in found)
+
+
+def test_eight_cells_at_once(clone):
+    *_, parallel = blocks("experiments.md")
+    (clone / ".venv").mkdir()
+    shutil.copy(clone / "requirements.txt", clone / ".venv")  # so that nothing is installed
+    edit(clone, lambda tree: tree["specialize"].update(epochs=1))
+    assert "JOBS=8" in parallel
+    shell(clone, parallel)
+    run(clone, "python", "-m", "stages.readme")
+    assert "up to date" in run(clone, "dvc", "status").stdout
+    assert run(clone, "python", "-m", "stages.verify").stdout.splitlines()[-1].endswith(" 0 differences")
+
+
+def test_review(clone):
+    verify, diff, cause, recompute = blocks("review.md")
+    run(clone, "git", "branch", "--move", "main")
+    run(clone, "git", "switch", "--quiet", "--create", "change")
+    assert shell(clone, verify).endswith(" 0 differences\n")
+    assert "6 of 6 rows are the same." in shell(clone, diff)
+    edit(clone, lambda tree: tree.update(k=2))
+    run(clone, "git", "commit", "--quiet", "--all", "--message", "k")
+    assert "params.yaml | 2 +-" in shell(clone, cause)
+    run(clone, "git", "revert", "--no-edit", "HEAD")
+    assert "the same to the bit" in shell(clone, recompute)
+
+
+@pytest.mark.parametrize("page", [path.name for path in (ROOT / "docs").glob("*.md")])
+def test_every_file_that_a_page_names_exists(page):
+    links = re.findall(r"\]\(([^)#:]+)\)", (ROOT / "docs" / page).read_text())
+    assert [link for link in links if not (ROOT / "docs" / link).exists()] == []

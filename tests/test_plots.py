@@ -1,0 +1,34 @@
+"""What is drawn is what the table says."""
+
+import numpy as np
+import pytest
+
+from specialists import plots
+
+
+def row(method, k, top1, oracle=80.0, std=1.0):
+    numbers = {"top1": top1, "oracle": oracle, "ece": 3.0, "nll": 1.0}
+    report = {name: {"mean": value, "std": std} for name, value in numbers.items()}
+    return {"network": "san", "method": method, "k": k, "report": report}
+
+
+ROWS = {"a": row("ie", None, 50.0), "b": row("mcl", 1, 40.0), "c": row("mcl", 2, 45.0, std=None)}
+
+
+def test_a_line_per_method_with_k_and_a_level_line_without():
+    figure = plots.against_k(ROWS, ["san"])
+    axes = figure.axes[0]
+    drawn = [np.asarray(line.get_ydata(), float).tolist() for line in axes.lines]
+    assert [50.0, 50.0] in drawn and [40.0, 45.0] in drawn
+    assert [text.get_text() for text in axes.get_legend().get_texts()] == ["IE", "MCL"]
+
+
+def test_families_of_a_kind_are_one_column_with_their_mean():
+    figure = plots.heat({"IE": {"zero_hop 0": 10.0, "zero_hop 12": 30.0, "people": 70.0}}, "title")
+    assert [text.get_text() for text in figure.axes[0].get_xticklabels()] == ["zero_hop", "people"]
+    assert [text.get_text() for text in figure.axes[0].texts] == ["20", "70"]
+
+
+@pytest.mark.parametrize("draw", [plots.against_oracle, plots.calibration])
+def test_a_table_of_one_seed_has_pictures_too(draw):
+    assert draw({"a": row("ie", None, 50.0, std=None), "b": row("mcl_kd_fs", 1, 51.0, std=None)}, ["san"])
