@@ -1,19 +1,23 @@
 """python -m stages.readme
 
-Put each pipeline's table into README.md, between the markers that name its file. Run it in the repository's
-root after `dvc repro`; a test fails when the two differ.
+Put each pipeline's table into README.md, between the markers that name its file. There a method links to
+its params, its top-1 to the stage that computed it, and the name of its run in MLflow to its metrics. To be run
+in the repository's root after `dvc repro`; a test fails when the two differ.
 
-reads   README.md, metrics/table.md, pipelines/*/metrics/table.md
+reads   README.md, metrics/table.md, metrics/table.json, params.yaml, dvc.yaml, here and in pipelines/
 writes  README.md
 """
 
 import re
 from pathlib import Path
 
-from specialists.files import replacing
+from specialists.files import read_json, replacing
+from specialists.losses import GENERALISTS
+from specialists.params import load
+from specialists.report import TITLES, cell
 from stages import run
 
-MARKED = re.compile(r"(<!-- (\S+/table\.md) -->\n).*?(<!-- end -->)", re.DOTALL)
+MARKED = re.compile(r"(<!-- (\S*?)metrics/table\.md -->\n).*?(<!-- end -->)", re.DOTALL)
 
 
 def main():
@@ -25,7 +29,48 @@ def main():
 
 def filled(text, root):
     """The page with the tables as they are in the files."""
-    return MARKED.sub(lambda m: m[1] + (root / m[2]).read_text() + m[3], text)
+    return MARKED.sub(lambda m: m[1] + linked(root, m[2]) + m[3], text)
+
+
+def linked(root, folder):
+    """The table of the pipeline in `folder` (empty or with a slash at its end), with links."""
+    title, rule, *lines = (root / f"{folder}metrics/table.md").read_text().splitlines()
+    rows = {
+        (row["network"].upper(), TITLES[row["method"]], str(row["k"] or "")): row
+        for row in read_json(root / f"{folder}metrics/table.json").values()
+    }
+    own = root / f"{folder}dvc.yaml"
+    source = f"{folder}dvc.yaml" if own.exists() and not own.is_symlink() else "dvc.yaml"
+    seed = load(root / f"{folder}params.yaml")["table"]["seeds"][0]
+    done = [f"{title} run |", f"{rule}---|"]
+    for line in lines:
+        _, network, method, k, top1, *rest = line.split("|")
+        row = rows[network.strip(), method.strip(), k.strip()]
+        stage, section = origin(row, seed)
+        params = link(root, method, f"{folder}params.yaml", section.split(".")[-1], section)
+        number = link(root, top1, source, stage.split("@")[0], stage)
+        name = cell(row["network"], row["method"], row["k"], seed)
+        made = f"[`{name}`]({folder}metrics/cells/{name}.json)"
+        done.append("|".join(["", network, f" {params} ", k, f" {number} ", *rest[:-1], f" {made} |"]))
+    return "\n".join(done) + "\n"
+
+
+def origin(row, seed):
+    """(the stage that trained a row's first seed, the section of its params)."""
+    network, method, k = row["network"], row["method"], row["k"]
+    if method == "student":
+        return f"distill@{network}-{seed}", "distill"
+    if method in GENERALISTS:
+        return f"generalize@{network}-{method}-{seed}", f"methods.{method}"
+    return f"specialize@{network}-{method}-{k}-{seed}", f"methods.{method}"
+
+
+def link(root, text, path, key, hint):
+    """To the line that opens a stage of dvc.yaml, or a section of params.yaml."""
+    opens = re.compile(rf"^ *{key}:")
+    lines = (root / path).read_text().splitlines()
+    number = next(n for n, line in enumerate(lines, 1) if opens.match(line))
+    return f'[{text.strip()}]({path}#L{number} "{hint}")'
 
 
 if __name__ == "__main__":

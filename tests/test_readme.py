@@ -1,5 +1,6 @@
 """The README tells the truth: tables, files, and links."""
 
+import json
 import re
 
 from stages.readme import MARKED, filled
@@ -22,6 +23,18 @@ def test_every_file_that_it_names_exists():
         re.findall(r"`((?:stages|specialists|tests)/[\w/.]+)`", PAGE)
     )
     assert named and [name for name in named if not (ROOT / name).exists()] == []
+
+
+def test_each_row_links_to_its_params_its_stage_and_its_numbers():
+    row = next(line for line in PAGE.splitlines() if line.startswith("| SAN | [MCL-KD]") and "| 2 |" in line)
+    (params, n, section), (pipeline, m, stage), (metrics, _, _) = re.findall(
+        r'\]\(([^)#]+)(?:#L(\d+) "(.*?)")?\)', row
+    )
+    assert (section, stage) == ("methods.mcl_kd", "specialize@san-mcl_kd-2-0")
+    assert (ROOT / params).read_text().splitlines()[int(n) - 1] == "  mcl_kd:"
+    assert (ROOT / pipeline).read_text().splitlines()[int(m) - 1] == "  specialize:"
+    top1 = json.loads((ROOT / metrics).read_text())["report"]["top1"]
+    assert f"[{top1:.2f}]" in row.replace("**", "") and "[`san-mcl_kd-k2-s0`]" in row
 
 
 def test_every_module_is_in_its_tree():
