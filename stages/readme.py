@@ -1,8 +1,8 @@
 """python -m stages.readme
 
-Put each pipeline's table into README.md, between the markers that name its file. There a method links to
-its params, its top-1 to the stage that computed it, and the name of its run in MLflow to its metrics. To be run
-in the repository's root after `dvc repro`; a test fails when the two differ.
+Put each table into README.md, between the markers that name its file. There a method links to
+its params, its top-1 to the stage that computed it, and the name of its run in MLflow to its metrics. For the
+repository's root, after `dvc repro`; a test fails when the two differ.
 
 reads   README.md, metrics/table.md, metrics/table.json, params.yaml, dvc.yaml, here and in pipelines/
 writes  README.md
