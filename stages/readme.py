@@ -39,8 +39,7 @@ def linked(root, folder):
         (row["network"].upper(), TITLES[row["method"]], str(row["k"] or "")): row
         for row in read_json(root / f"{folder}metrics/table.json").values()
     }
-    own = root / f"{folder}dvc.yaml"
-    source = f"{folder}dvc.yaml" if own.exists() and not own.is_symlink() else "dvc.yaml"
+    source = f"{folder}dvc.yaml" if (root / f"{folder}dvc.yaml").exists() else "dvc.yaml"
     seed = load(root / f"{folder}params.yaml")["table"]["seeds"][0]
     done = [f"{title} run |", f"{rule}---|"]
     for line in lines:

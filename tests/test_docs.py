@@ -64,11 +64,14 @@ def test_eight_cells_at_once(clone):
 
 
 def test_review(clone):
-    verify, diff, cause, recompute = blocks("review.md")
+    verify, diff, pictures, cause, recompute = blocks("review.md")
     run(clone, "git", "branch", "--move", "main")
     run(clone, "git", "switch", "--quiet", "--create", "change")
     assert shell(clone, verify).endswith(" 0 differences\n")
     assert "6 of 6 rows are the same." in shell(clone, diff)
+    shell(clone, pictures)
+    page = (clone / "dvc_plots/index.html").read_text()
+    assert "main_metrics_plots_accuracy.png" in page and "http" not in page
     edit(clone, lambda tree: tree.update(k=2))
     run(clone, "git", "commit", "--quiet", "--all", "--message", "k")
     assert "params.yaml | 2 +-" in shell(clone, cause)
