@@ -7,7 +7,7 @@ from specialists.figures import plt
 from specialists.report import TITLES
 
 COLOURS = {"ie": "#57606a", "mcl": "#d1242f", "cmcl": "#bf8700", "mcl_kd": "#1f6feb", "student": "#8250df"}
-MARKS = "os^Dv"
+MARKS = "os^DvP"
 
 
 def colour(method):
@@ -36,7 +36,7 @@ NAMES = {"top1": "top-1 in %", "oracle": "oracle in %", "ece": "ECE in % (lower 
 def _lines(axes, rows, number):
     ks = sorted({row["k"] for row in rows if row["k"]})
     for method in dict.fromkeys(row["method"] for row in rows):
-        mine = [row for row in rows if row["method"] == method and row["report"][number]["mean"] is not None]
+        mine = [row for row in rows if row["method"] == method]
         mean = [row["report"][number]["mean"] for row in mine]
         std = [row["report"][number]["std"] or 0 for row in mine]
         look = {"color": colour(method), "linestyle": style(method), "label": TITLES[method]}
@@ -111,7 +111,7 @@ def heat(values, title):
             ink = "white" if value < middle else "black"
             axes.text(c, r, f"{value:.0f}", ha="center", va="center", fontsize=8, color=ink)
     axes.set_title(title)
-    figure.colorbar(image, ax=axes, label="top-1 in %", pad=0.01)
+    figure.colorbar(image, ax=axes, label="top-1 in %, mean over families", pad=0.01)
     return figure
 
 

@@ -10,8 +10,9 @@ from contextlib import contextmanager
 from pathlib import Path
 
 NOTE = """One run for each cell of the table, under the run that holds means over seeds, table and figures.
-Tags to filter by: network, method, k, seed, commit; `tags.state = 'current'` leaves out the superseded.
-Metrics without a prefix are of the split `report`; select/ is where choices are made; curve/ is by epoch."""
+Tags to filter by: dataset, network, method, k, seed, commit; and state, which is `current` for the table as
+it is, `superseded`, or `experiment`. Metrics without a prefix are of the split `report`; select/ is where
+choices are made; curve/ goes by epoch."""
 
 
 @contextmanager
@@ -19,14 +20,16 @@ def reachable():
     """A server that does not answer is one line, and no reason to fail a pipeline."""
     os.environ["MLFLOW_DISABLE_TELEMETRY"] = "true"
     os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "1")
+    os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", "10")
     os.environ.setdefault("MLFLOW_TRACKING_URI", f"sqlite:///{checkout() / 'mlflow.db'}")
     from mlflow.exceptions import MlflowException  # 1.5 seconds, which --help need not wait for
+    from requests import RequestException
 
     try:
         yield
-    except MlflowException as error:
+    except (MlflowException, RequestException) as error:
         reason = f"not all is logged: {' '.join(str(error).split())[:160]}"
-        print(f"stages.track: {os.environ['MLFLOW_TRACKING_URI']}: {reason}", file=sys.stderr)
+        print(f"MLflow at {os.environ['MLFLOW_TRACKING_URI']}: {reason}", file=sys.stderr)
 
 
 @contextmanager
@@ -48,8 +51,8 @@ class Store:
         found = self.client.get_experiment_by_name(self.title)
         self.id = found.experiment_id if found else self._create()
         self.known = {}
-        for each in self._runs("tags.kind = 'cell' and attributes.status = 'FINISHED'"):
-            self.known.setdefault(each.info.run_name, []).append((each.info.run_id, each.data.tags))
+        for each in self.runs("tags.kind = 'cell' and attributes.status = 'FINISHED'"):
+            self.known.setdefault(each.info.run_name, {})[each.info.run_id] = dict(each.data.tags)
 
     def _create(self):
         local = os.environ["MLFLOW_TRACKING_URI"].startswith("sqlite:")
@@ -58,56 +61,68 @@ class Store:
         tags = {"mlflow.experimentKind": kind, "mlflow.note.content": NOTE}
         return self.client.create_experiment(self.title, place, tags)
 
-    def _runs(self, query):
-        page = self.client.search_runs([self.id], query, max_results=1000, order_by=["start_time ASC"])
-        while page:
-            yield from page
-            page = page.token and self.client.search_runs(
-                [self.id], query, max_results=1000, order_by=["start_time ASC"], page_token=page.token
-            )
-
-    def parent(self):
-        for each in self._runs("tags.kind = 'table'"):
-            return each.info.run_id
-        return self.start(self.title, {"kind": "table", "dataset": self.title})
+    def runs(self, query, token=None):
+        """All that match, the oldest first."""
+        page = self.client.search_runs([self.id], query, 1, 1000, ["start_time ASC"], token)
+        yield from page
+        if page.token:
+            yield from self.runs(query, page.token)
 
     def start(self, title, tags):
+        """The run of that title and kind that is not finished, or a new one."""
+        for each in self.runs(f"tags.kind = '{tags['kind']}' and attributes.status = 'RUNNING'"):
+            if each.info.run_name == title:
+                return each.info.run_id
         return self.client.create_run(self.id, run_name=title, tags=tags).info.run_id
 
+    def parent(self):
+        for each in self.runs("tags.kind = 'table'"):
+            return each.info.run_id
+        return self.start(self.title, {"kind": "table", "pipeline": self.title})
+
     def upsert(self, title, contents, tags):
-        """Log a cell unless it is there; one that comes later supersedes those before it."""
+        """Log a cell unless it is there, and mark it as the current one of its title.
+
+        One that an experiment logs stays beside those of the table, until it is found there.
+        """
         fingerprint, numbers = digest(contents["inputs"]), digest([contents["metrics"], contents["curve"]])
-        before = self.known.setdefault(title, [])
-        same = [(made, old) for made, old in before if old["fingerprint"] == fingerprint]
-        for made, old in same:
-            if old["numbers"] == numbers:
-                if old["commit"] == "uncommitted" != tags["commit"]:
-                    self.client.set_tag(made, "commit", tags["commit"])
-                    old["commit"] = tags["commit"]
-                return
-        if same:
-            tags = tags | {"nondeterministic": f"other numbers than {same[-1][0]} from the same inputs"}
-            print(f"stages.track: {title}: {tags['nondeterministic']}", file=sys.stderr)
-        tags = contents["tags"] | tags | {"fingerprint": fingerprint, "numbers": numbers}
-        tags = {"kind": "cell", "dataset": self.title, "state": "current"} | tags
-        tags = {key: value for key, value in tags.items() if value}
-        made = self._log(title, contents, tags)
-        for earlier, old in before:
-            if old["state"] == "current":
-                self.client.set_tag(earlier, "state", "superseded")
-                old["state"] = "superseded"
-        before.append((made, tags))
+        known = self.known.setdefault(title, {})
+        same = {made: old for made, old in known.items() if old["fingerprint"] == fingerprint}
+        found = next((made for made, old in same.items() if old["numbers"] == numbers), None)
+        if found is None:
+            if same:
+                other = f"other numbers than {list(same)[-1]} from the same inputs"
+                tags = tags | {"nondeterministic": other}
+                print(f"stages.track: {title}: {other}", file=sys.stderr)
+            tags = contents["tags"] | tags | {"fingerprint": fingerprint, "numbers": numbers}
+            tags = {"kind": "cell", "pipeline": self.title} | {k: v for k, v in tags.items() if v}
+            found = self._log(title, contents, tags)
+            known[found] = tags
+        if tags.get("experiment"):
+            self._mark(known, found, state=known[found].get("state", "experiment"))
+            return
+        earlier = known[found].get("commit", "uncommitted")
+        commit = tags["commit"] if earlier == "uncommitted" else earlier
+        self._mark(known, found, state="current", commit=commit, **{PARENT: tags.get(PARENT)})
+        for made, old in known.items():
+            if made != found and old.get("state") in (None, "current"):
+                self._mark(known, made, state="superseded")
+
+    def _mark(self, known, made, **tags):
+        for key, value in tags.items():
+            if value and known[made].get(key) != value:
+                self.client.set_tag(made, key, value)
+                known[made][key] = value
 
     def _log(self, title, contents, tags):
         """One run, complete: only then is it finished; one that is cut short is not taken for it."""
         from mlflow.entities import Dataset, DatasetInput, Metric, Param
 
-        made, now = self.start(title, tags), millis()
+        made, now = self.client.create_run(self.id, run_name=title, tags=tags).info.run_id, millis()
         metrics = [Metric(key, value, now, 0) for key, value in contents["metrics"].items()]
         metrics += points(contents["curve"], now)
         params = [Param(key, str(value)) for key, value in contents["params"].items()]
-        for start in range(0, max(len(metrics), 1), 1000):
-            self.client.log_batch(made, metrics[start : start + 1000], params if not start else [])
+        self.client.log_batch(made, metrics, params)
         data = Dataset(
             "data/features", contents["data"].removesuffix(".dir"), "dvc", json.dumps(contents["data"])
         )
@@ -119,12 +134,10 @@ class Store:
         """The table's means and deviations, its text and its pictures, on the parent."""
         from mlflow.entities import Metric, RunTag
 
-        numbers = digest([metrics, note])
+        numbers = digest([metrics, note, *(hashlib.sha256(p.read_bytes()).hexdigest() for p in pictures)])
         if self.client.get_run(parent).data.tags.get("numbers") == numbers:
             return
-        metrics = [Metric(key, value, millis(), 0) for key, value in metrics.items()]
-        for start in range(0, len(metrics), 1000):
-            self.client.log_batch(parent, metrics[start : start + 1000])
+        self.client.log_batch(parent, [Metric(key, value, millis(), 0) for key, value in metrics.items()])
         self.client.log_text(parent, note, "table.md")
         for picture in pictures:
             self.client.log_artifact(parent, str(picture), picture.parent.name)
@@ -133,12 +146,15 @@ class Store:
         self.client.set_terminated(parent)
 
 
-def points(curve, now):
+PARENT = "mlflow.parentRunId"
+
+
+def points(curve, now, first=1):
     from mlflow.entities import Metric
 
     return [
         Metric(f"curve/{key}", value, now, epoch)
-        for epoch, record in enumerate(curve, 1)
+        for epoch, record in enumerate(curve, first)
         for key, value in record.items()
         if key != "chosen"
     ]

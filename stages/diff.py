@@ -2,7 +2,8 @@
 
 The table of this folder's pipeline between two revisions, as markdown for a review: what top-1 and oracle
 were, are, and by how much they differ. NEW may be `.`, the files as they are. A difference within the larger
-of the two standard deviations over seeds is noise; with one seed nothing is known of it, and ? says so.
+of the two standard deviations over seeds is *noise*, any other *beyond* it, which with few seeds is no proof;
+with one seed nothing is known, and ? says so.
 
 reads   metrics/table.json in git at OLD and NEW
 writes  nothing
@@ -40,25 +41,29 @@ def markdown(old, new):
     ]
     for name in [*new, *(name for name in old if name not in new)]:
         rows = old.get(name), new.get(name)
-        if rows[0] and rows[1] and rows[0]["report"] == rows[1]["report"]:
+        if all(rows) and shown(rows[0]) == shown(rows[1]):
             continue
         cells = [title(rows[1] or rows[0])]
-        for number in ("top1", "oracle"):
-            cells += compared(*(row and row["report"][number] for row in rows))
+        for numbers in zip(*(shown(row) if row else (None, None) for row in rows), strict=True):
+            cells += compared(*numbers)
         lines.append(f"| {' | '.join(cells)} |")
-    same = sum(name in old and old[name]["report"] == row["report"] for name, row in new.items())
+    same = sum(name in old and shown(old[name]) == shown(row) for name, row in new.items())
     return "\n".join([*lines, "", f"{same} of {len(new)} rows are the same."]) + "\n"
+
+
+def shown(row):
+    return row["report"]["top1"], row["report"]["oracle"]
 
 
 def compared(old, new):
     """(old, new, difference, verdict) of one number."""
-    shown = [value and f"{value['mean']:.2f}" for value in (old, new)]
+    means = [value and f"{value['mean']:.2f}" for value in (old, new)]
     if old is None or new is None:
-        return [shown[0] or "", shown[1] or "", "", "gone" if new is None else "new"]
+        return [means[0] or "", means[1] or "", "", "gone" if new is None else "new"]
     difference = new["mean"] - old["mean"]
     spreads = [value["std"] for value in (old, new) if value["std"] is not None]
-    verdict = "?" if not spreads else "noise" if abs(difference) <= max(spreads) else "**real**"
-    return [*shown, f"{difference:+.2f}", "" if difference == 0 else verdict]
+    verdict = "?" if not spreads else "noise" if abs(difference) <= max(spreads) else "**beyond**"
+    return [*means, f"{difference:+.2f}", "" if difference == 0 else verdict]
 
 
 def title(row):

@@ -39,7 +39,6 @@ def linked(root, folder):
         (row["network"].upper(), TITLES[row["method"]], str(row["k"] or "")): row
         for row in read_json(root / f"{folder}metrics/table.json").values()
     }
-    source = f"{folder}dvc.yaml" if (root / f"{folder}dvc.yaml").exists() else "dvc.yaml"
     seed = load(root / f"{folder}params.yaml")["table"]["seeds"][0]
     done = [f"{title} run |", f"{rule}---|"]
     for line in lines:
@@ -47,7 +46,7 @@ def linked(root, folder):
         row = rows[network.strip(), method.strip(), k.strip()]
         stage, section = origin(row, seed)
         params = link(root, method, f"{folder}params.yaml", section.split(".")[-1], section)
-        number = link(root, top1, source, stage.split("@")[0], stage)
+        number = link(root, top1, f"{folder}dvc.yaml", stage.split("@")[0], stage)
         name = cell(row["network"], row["method"], row["k"], seed)
         made = f"[`{name}`]({folder}metrics/cells/{name}.json)"
         done.append("|".join(["", network, f" {params} ", k, f" {number} ", *rest[:-1], f" {made} |"]))
@@ -68,7 +67,9 @@ def link(root, text, path, key, hint):
     """To the line that opens a stage of dvc.yaml, or a section of params.yaml."""
     opens = re.compile(rf"^ *{key}:")
     lines = (root / path).read_text().splitlines()
-    number = next(n for n, line in enumerate(lines, 1) if opens.match(line))
+    number = next((n for n, line in enumerate(lines, 1) if opens.match(line)), None)
+    if number is None:
+        raise ValueError(f"{path}: no {key}, which a row of the table comes from")
     return f'[{text.strip()}]({path}#L{number} "{hint}")'
 
 

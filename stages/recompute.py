@@ -4,10 +4,11 @@ Train and evaluate one cell again in a scratch clone of HEAD, and compare with w
 machine that computed it every file must be the same to the bit, on another no accuracy may differ by more
 than one point. Needs the base models and features of the cell in DVC's cache.
 
-reads   dvc.lock, metrics/environment/cells/CELL.json, DVC's cache
+reads   dvc.lock and metrics/ of HEAD, DVC's cache
 writes  nothing that stays
 """
 
+import json
 import subprocess
 import sys
 import tempfile
@@ -24,7 +25,7 @@ TOLERANCE = 1.0
 
 
 def main(cell: str):
-    lock = yaml.load(Path("dvc.lock").read_text(), yaml.CSafeLoader)["stages"]
+    lock = yaml.load(_head("dvc.lock"), yaml.CSafeLoader)["stages"]
     files = [f"models/cells/{cell}.safetensors", f"metrics/cells/{cell}.json"]
     makers = [stage for file in files for stage in lock.values() if file in paths(stage)]
     if len(makers) != len(files):
@@ -43,7 +44,8 @@ def main(cell: str):
         inputs = [p for p in made if any(p == dep or p.startswith(f"{dep}/") for dep in wanted)]
         _run(folder, "dvc", "checkout", *inputs)
         for stage in makers:
-            subprocess.run(stage["cmd"], shell=True, cwd=folder, check=True)
+            if subprocess.run(stage["cmd"], shell=True, cwd=folder).returncode:
+                raise ValueError(f"{stage['cmd']}: failed, see above")
         compare(makers, folder, cell)
 
 
@@ -58,13 +60,18 @@ def compare(makers, folder, cell):
     if not changed:
         print(f"{cell}: the same to the bit, {len(outs)} files")
         return
-    then, now = (read_json(root / f"metrics/cells/{cell}.json")["report"] for root in (Path(), folder))
+    then = json.loads(_head(f"metrics/cells/{cell}.json"))["report"]
+    now = read_json(folder / f"metrics/cells/{cell}.json")["report"]
     gap = max(abs(then[name] - now[name]) for name in ("top1", "oracle", "single"))
-    old = read_json(f"metrics/environment/cells/{cell}.json")
+    old = json.loads(_head(f"metrics/environment/cells/{cell}.json"))
     same = all(old[key] == value for key, value in environment.machine().items())
     where = "this machine" if same else f"another machine ({old['processor']}, torch {old['torch']})"
     print(f"{cell}: computed on {where}; differs: {', '.join(changed)}; accuracies by up to {gap:.2f} points")
     sys.exit(same or gap > TOLERANCE)
+
+
+def _head(path):
+    return _run(".", "git", "show", f"HEAD:./{path}")
 
 
 def _md5(path):

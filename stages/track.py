@@ -1,11 +1,12 @@
 """python -m stages.track [--history]
 
-Show the table in MLflow: a run for each cell with its params, metrics, curve, data and commit, under one
-parent run with the means over seeds, the table and the figures; and a run for the cell that `network`,
+Show the table in MLflow: a run for each cell with its params, metrics, curve, data, machine and commit, under
+one parent run with the means over seeds, the table and the figures; and a run for the cell that `network`,
 `method` and `k` choose. A run is made from what the pipeline wrote, never by what computes it, so a cell that
 DVC restored from its cache appears like any other. What is there already is not logged again. Other numbers
-from the same inputs are logged beside the old ones, and called nondeterministic. The tag `state` tells the
-current runs from the superseded. With --history every commit that changed dvc.lock is shown, from git alone.
+from the same inputs on the same machine are logged beside the old ones, and called nondeterministic. The tag
+`state` tells current runs from superseded ones, and from those of `dvc exp run`, which leave the table alone.
+With --history every commit that changed dvc.lock is shown first, from git alone.
 
 reads   dvc.lock, params.yaml, metrics/
 writes  mlflow.db and mlartifacts/ in the main checkout, or to where MLFLOW_TRACKING_URI points
@@ -14,74 +15,81 @@ writes  mlflow.db and mlartifacts/ in the main checkout, or to where MLFLOW_TRAC
 import json
 import os
 import subprocess
+import sys
 from pathlib import Path
 
 import yaml
 
 from specialists.losses import GENERALISTS
 from specialists.report import NUMBERS, Table, cell, table
-from specialists.tracking import Store, alone, reachable
+from specialists.tracking import PARENT, Store, alone, reachable
 from stages import run
 
 
 def main(*, history: bool = False):
     with reachable(), alone():
         store = Store()
-        for revision, read in past() if history else [("", lambda path: Path(path).read_text())]:
-            show(store, read, revision)
-        print(f"mlflow ui --backend-store-uri {os.environ['MLFLOW_TRACKING_URI']}")
+        for commit, read in past() if history else []:
+            try:
+                show(store, read, {"commit": commit})
+            except (ValueError, KeyError, TypeError) as error:
+                print(f"stages.track: {commit}: left out, it holds no whole table ({error})", file=sys.stderr)
+        tags = {"commit": committed(), "experiment": os.getenv("DVC_EXP_NAME", "")}
+        parent, means = show(store, lambda path: Path(path).read_text(), tags)
+        if not tags["experiment"]:
+            pictures = sorted(Path("metrics").glob("*/*.png"))
+            store.summarize(parent, means, Path("metrics/table.md").read_text(), pictures)
+        print(f"in MLflow at {os.environ['MLFLOW_TRACKING_URI']}")
 
 
-def show(store, read, revision):
+def show(store, read, tags):
     """Log what is new in one state of the pipeline's folder, whose files `read` gives as text."""
     params, lock = yaml.load(read("params.yaml"), LOADER), yaml.load(read("dvc.lock"), LOADER)["stages"]
-    axes = Table(**params["table"])
+    axes, parent = Table(**params["table"]), store.parent()
+    tags = tags | {"dataset": Path(params["data"]["root"]).name}
     numbers = {each: json.loads(read(f"metrics/cells/{each}.json")) for each in axes.cells()}
-    commits = {} if revision else committed()
-    parent = store.parent()
-    for row in axes.rows():
-        for seed in axes.seeds:
-            each = cell(*row, seed)
-            found = contents(lock, read, f"cells/{each}", numbers[each], *row, seed)
-            commit = revision or commits.get(f"metrics/cells/{each}.json", "uncommitted")
-            store.upsert(each, found, {"commit": commit, "mlflow.parentRunId": parent})
     k = None if params["method"] in GENERALISTS else params["k"]
     chosen = params["network"], params["method"], k, params["seed"]
-    found = contents(lock, read, "cell", json.loads(read("metrics/cell.json")), *chosen)
-    commit = revision or commits.get("metrics/cell.json", "uncommitted")
-    store.upsert(
-        f"{cell(*chosen)} (cell)", found, {"commit": commit, "experiment": os.getenv("DVC_EXP_NAME", "")}
-    )
-    means = {
+    cells = [(*row, seed) for row in axes.rows() for seed in axes.seeds]
+    found = [contents(lock, read, f"cells/{cell(*each)}", numbers[cell(*each)], *each) for each in cells]
+    last = contents(lock, read, "cell", json.loads(read("metrics/cell.json")), *chosen)
+    under = {} if tags.get("experiment") else {PARENT: parent}
+    for each, content in zip(cells, found, strict=True):
+        store.upsert(cell(*each), content, tags | under)
+    store.upsert(f"{cell(*chosen)} (cell)", last, tags)
+    return parent, {
         f"{number}_{part}/{title}": row["report"][number][part]
         for title, row in table(axes, numbers).items()
         for number in ("top1", "oracle")
         for part in ("mean", "std")
         if row["report"][number][part] is not None
     }
-    store.summarize(parent, means, read("metrics/table.md"), sorted(Path("metrics").glob("*/*.png")))
 
 
 def contents(lock, read, place, metrics, network, method, k, seed):
     """Everything that a cell's run shows; `inputs` decides whether it is a new one."""
     files = {f"models/{place}.safetensors", f"metrics/{place}.json"}
     makers = [stage for stage in lock.values() if files & {out["path"] for out in stage.get("outs", [])}]
-    axes = {"network": network, "method": method, "k": k, "seed": seed}
-    params = dict(axes)
+    axes = {"network": network, "method": method, "k": k or ABSENT.get(method, "all"), "seed": seed}
+    # The compare page opens on the first three params that differ, by name: these.
+    params = {"cell": cell(network, method, k, seed)} | {f"cell.{key}": value for key, value in axes.items()}
     for stage in makers:
-        for section, value in stage.get("params", {}).get("params.yaml", {}).items():
-            params |= flat(SECTIONS.get(section, section), value)
-    deps = {dep["path"]: dep["md5"] for stage in makers for dep in stage["deps"]}
+        for section in stage.get("params", {}).get("params.yaml", {}).items():
+            params |= flat(*section)
+    deps = {dep["path"]: dep["md5"] for stage in makers for dep in stage["deps"] if dep["path"] not in files}
+    environment = json.loads(read(f"metrics/environment/{place}.json"))
+    machine = {key: environment[key] for key in ("processor", "system", "python", "torch", "threads")}
+    commands = [stage["cmd"] for stage in makers]
     return {
-        "inputs": [[stage["cmd"] for stage in makers], deps, params],
+        "inputs": [commands, deps, params, machine],
         "data": deps["data/features"],
-        "params": {key: value for key, value in params.items() if value is not None},
+        "params": params,
         "metrics": {n: metrics["report"][n] for n in NUMBERS}
         | {f"select/{n}": metrics["select"][n] for n in NUMBERS}
         | {"parameters": metrics["parameters"]},
         "curve": json.loads(read(f"metrics/curves/{place}.json"))["curve"],
-        "tags": {key: str(value) for key, value in axes.items() if value is not None}
-        | {"command": " && ".join(stage["cmd"] for stage in makers)},
+        "tags": {key: str(value) for key, value in (axes | machine).items()}
+        | {"command": " && ".join(commands)},
     }
 
 
@@ -92,19 +100,12 @@ def past():
 
 
 def committed():
-    """Path -> the last commit that changed it, for the files of metrics/ that are as in git."""
+    """The commit that holds these numbers, if one does: the last that changed dvc.lock."""
     if subprocess.run(["git", "rev-parse", "--quiet", "--verify", "HEAD"], capture_output=True).returncode:
-        return {}  # nothing is committed yet
-    dirty = {line[3:] for line in git("status", "--porcelain", "-z", "--", "metrics").split("\0")}
-    prefix, commits, commit = git("rev-parse", "--show-prefix").strip(), {}, ""
-    for line in git("log", "--format=:%h", "--name-only", "--", "metrics/cells", "metrics/cell.json").split(
-        "\n"
-    ):
-        if line.startswith(":"):
-            commit = line[1:]
-        elif line and line not in dirty:
-            commits.setdefault(line.removeprefix(prefix), commit)
-    return commits
+        return "uncommitted"
+    if git("status", "--porcelain", "--", "dvc.lock", "metrics").strip():
+        return "uncommitted"
+    return git("log", "-1", "--format=%h", "--", "dvc.lock").strip()
 
 
 def git(*words):
@@ -122,8 +123,9 @@ def flat(title, value):
     }
 
 
-# MLflow's page of comparisons opens on the first params that differ, by name: these must be k and method.
-SECTIONS = {"distill": "methods.student"}
+ABSENT = {
+    "student": "none"
+}  # what stands for k; the other rows without one learn everything with all members
 LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
 if __name__ == "__main__":

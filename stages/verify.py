@@ -1,7 +1,7 @@
 """python -m stages.verify
 
-Does every committed number still follow from the committed code, params and lock? Compares dvc.yaml, filled
-in from params.yaml, with dvc.lock and both with the files in git: commands, params, code, inputs that another
+Does every number still follow from code, params and lock? Compares dvc.yaml, filled in from params.yaml, with
+dvc.lock and both with the files that git knows, as they are now: commands, params, code, inputs that another
 stage made, metrics, figures, and the tables in the README. Needs no data, no cache and no network. A line for
 each way in which a stage is stale; exit code 1 if there is one.
 
@@ -37,7 +37,7 @@ def main():
         found += [f"{name}: {line}" for line in lines]
     readme = Path(__file__).parents[1] / "README.md"
     if readme.exists() and filled(text := readme.read_text(), readme.parent) != text:
-        found.append("README.md: a table is not the one in metrics/table.md; run python -m stages.readme")
+        found.append("README.md: a table or its links are not as computed; run python -m stages.readme")
     print(*found, f"{len(stages)} stages, {len(found)} differences", sep="\n")
     sys.exit(bool(found))
 
@@ -65,22 +65,37 @@ def differences(stage, entry, params, made):
             yield f"params.yaml: {section} was {held.get(section, 'no input')}, is {now}"
     wanted = {"deps": stage.get("deps", []), "outs": sum((stage.get(k, []) for k in OUTS), [])}
     for kind, items in wanted.items():
-        paths = {str(Path(next(iter(item)) if isinstance(item, dict) else item)) for item in items}
+        listed = dict(_path(item) for item in items)
         locked = {str(Path(item["path"])): item["md5"] for item in entry.get(kind, [])}
-        for path in sorted(paths ^ locked.keys()):
-            yield f"{path}: among its {kind} only in {'dvc.yaml' if path in paths else 'dvc.lock'}"
-        for path in sorted(paths & locked.keys()):
-            if (now := digest(path, made)) not in (locked[path], None):
+        for path in sorted(listed.keys() ^ locked.keys()):
+            yield f"{path}: among its {kind} only in {'dvc.yaml' if path in listed else 'dvc.lock'}"
+        for path in sorted(listed.keys() & locked.keys()):
+            now = digest(path, made if listed[path] else {})
+            if now is None and not foreign(path, params, made):
+                yield f"{path}: is not in git"
+            elif now not in (locked[path], None):
                 yield f"{path}: is not what it was when the stage ran ({now[:8]}, then {locked[path][:8]})"
 
 
 OUTS = ("outs", "metrics", "plots")
 
 
+def _path(item):
+    """(path, whether DVC's cache holds it) of an item of dvc.yaml; what the cache does not hold, git must."""
+    path, settings = next(iter(item.items())) if isinstance(item, dict) else (item, {})
+    return str(Path(path)), settings.get("cache", True)
+
+
+def foreign(path, params, made):
+    """Whether a path is the user's data, or a file inside a folder that was made as a whole."""
+    inside = any(path.startswith(f"{out}/") for out in made)
+    return inside or Path(path).is_relative_to(_section(params, "data.root"))
+
+
 def digest(path, made):
     """The md5 that DVC gives a path now: by the files in git, or by what dvc.lock says was made there.
 
-    None for what neither knows, such as the data of a user.
+    None for what neither knows.
     """
     inside = {file: _md5(file) for file in _tracked() if file == path or file.startswith(f"{path}/")}
     if not inside:

@@ -9,6 +9,7 @@ writes  as stages.track
 
 import time
 from pathlib import Path
+from pickle import UnpicklingError
 
 import torch
 
@@ -19,35 +20,45 @@ SECONDS = 2
 
 
 def main():
-    runs, logged = {}, {}
+    runs, logged, seen = {}, {}, {}
     with reachable():
         with alone():
             store = Store()
-        print("following scratch/; end with Ctrl-C")
+        print("following scratch/; end with Ctrl-C", flush=True)
         try:
             while True:
                 files = {path.stem: path for path in Path("scratch").glob("*.pt")}
                 for title, path in files.items():
-                    logged[title] = follow(store, runs, title, path, logged.get(title, 0))
+                    if (changed := _changed(path)) not in (seen.get(title), None):
+                        logged[title] = follow(store, runs, title, path, logged.get(title, 0))
+                        seen[title] = changed
                 for title in runs.keys() - files.keys():
                     store.client.set_terminated(runs.pop(title))
+                    del logged[title], seen[title]
                 time.sleep(SECONDS)
         except KeyboardInterrupt:
             for made in runs.values():
                 store.client.set_terminated(made)
 
 
+def _changed(path):
+    try:
+        return path.stat().st_mtime_ns
+    except FileNotFoundError:
+        return None
+
+
 def follow(store, runs, title, path, logged):
     """Log the points of a curve beyond the first `logged`; how many there are now."""
     try:
         curve = torch.load(path, weights_only=True)["state"]["curve"]
-    except (OSError, RuntimeError, EOFError):  # replaced or gone while we look
+    except (OSError, RuntimeError, EOFError, UnpicklingError):  # replaced or gone while we look
         return logged
     if title not in runs:
-        runs[title] = store.start(title, {"kind": "running", "dataset": store.title})
-    found = points(curve, millis())
-    store.client.log_batch(runs[title], found[logged:])
-    return len(found)
+        runs[title] = store.start(title, {"kind": "running", "pipeline": store.title})
+    for epoch in range(logged, len(curve)):
+        store.client.log_batch(runs[title], points([curve[epoch]], millis(), epoch + 1))
+    return len(curve)
 
 
 if __name__ == "__main__":

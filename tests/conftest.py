@@ -11,7 +11,7 @@ import pytest
 import yaml
 
 ROOT = Path(__file__).parents[1]
-TABLES = r"pipelines/.*/(params\.yaml|table\.md|table\.json)"  # what README.md is made from
+SOURCES = r"pipelines/.*/(dvc\.yaml|params\.yaml|table\.md|table\.json)"  # README.md has their tables
 # Several processes that each take all cores wait for each other.
 os.environ |= {"OMP_NUM_THREADS": "1", "DVC_NO_ANALYTICS": "1", "MLFLOW_DISABLE_TELEMETRY": "true"}
 os.environ["PATH"] = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
@@ -87,7 +87,7 @@ def reproduced(folder, shrink, pipeline=None):
     )
     for name in filter(None, files):
         ours = name.startswith(("metrics/", "pipelines/")) or name == "dvc.lock"
-        if (ROOT / name).exists() and (not ours or re.fullmatch(TABLES, name)):
+        if (ROOT / name).exists() and (not ours or re.fullmatch(SOURCES, name)):
             (folder / name).parent.mkdir(parents=True, exist_ok=True)
             shutil.copy2(ROOT / name, folder / name, follow_symlinks=False)
     if pipeline:

@@ -17,7 +17,7 @@ def lines(old, new):
 
 def test_a_difference_within_the_spread_over_seeds_is_noise():
     told = lines({"a": row(50, 60)}, {"a": row(50.4, 59)})
-    assert told[0] == "| SAN MCL k = 1 | 50.00 | 50.40 | +0.40 | noise | 60.00 | 59.00 | -1.00 | **real** |"
+    assert told[0] == "| SAN MCL k = 1 | 50.00 | 50.40 | +0.40 | noise | 60.00 | 59.00 | -1.00 | **beyond** |"
 
 
 def test_the_larger_spread_of_the_two_counts():

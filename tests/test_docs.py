@@ -38,6 +38,8 @@ def test_experiments(clone, monkeypatch):
     assert {"cmcl", "mcl-two"} < made and len(made) == 6
     told = shell(clone, show)
     assert all(name in told for name in made)
+    header = next(line for line in told.splitlines() if "Experiment" in line)
+    assert all(word in header for word in ("report.top1", "report.oracle", "method", "k"))
     params = (clone / "params.yaml").read_text()
     assert re.search(r"^method: mcl$", params, re.MULTILINE) and re.search(r"^k: 2$", params, re.MULTILINE)
     branch = run(clone, "git", "show", "try-cmcl:params.yaml").stdout
@@ -55,11 +57,11 @@ def test_eight_cells_at_once(clone):
     *_, parallel = blocks("experiments.md")
     (clone / ".venv").mkdir()
     shutil.copy(clone / "requirements.txt", clone / ".venv")  # so that nothing is installed
-    edit(clone, lambda tree: tree["specialize"].update(epochs=1))
-    assert "JOBS=8" in parallel
+    edit(clone, lambda tree: tree["table"].update(ks=[1, 2]) or tree["specialize"].update(epochs=1))
+    assert "JOBS=8" in parallel  # two generalists and two times three specialists
     shell(clone, parallel)
     run(clone, "python", "-m", "stages.readme")
-    assert "up to date" in run(clone, "dvc", "status").stdout
+    assert "up to date" in run(clone, "dvc", "status", "dvc.yaml").stdout
     assert run(clone, "python", "-m", "stages.verify").stdout.splitlines()[-1].endswith(" 0 differences")
 
 

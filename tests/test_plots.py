@@ -1,7 +1,6 @@
 """What is drawn is what the table says."""
 
 import numpy as np
-import pytest
 
 from specialists import plots
 
@@ -29,6 +28,18 @@ def test_families_of_a_kind_are_one_column_with_their_mean():
     assert [text.get_text() for text in figure.axes[0].texts] == ["20", "70"]
 
 
-@pytest.mark.parametrize("draw", [plots.against_oracle, plots.calibration])
-def test_a_table_of_one_seed_has_pictures_too(draw):
-    assert draw({"a": row("ie", None, 50.0, std=None), "b": row("mcl_kd_fs", 1, 51.0, std=None)}, ["san"])
+def test_a_point_per_row_and_bars_as_high_as_the_numbers_also_of_one_seed():
+    rows = {"a": row("ie", None, 50.0, std=None), "b": row("mcl_kd_fs", 1, 51.0, 70.0, std=None)}
+    points = [line.get_xydata().tolist() for line in plots.against_oracle(rows, ["san"]).axes[0].lines]
+    assert [[80.0, 50.0]] in points and [[70.0, 51.0]] in points
+    ece, nll = plots.calibration(rows, ["san"]).axes
+    assert [bar.get_height() for bar in ece.patches] == [3.0, 3.0]
+    assert [bar.get_height() for bar in nll.patches] == [1.0, 1.0]
+
+
+def test_curves_start_at_epoch_one():
+    curve = [{"select_top1": 10.0}, {"select_top1": 20.0}]
+    left, right = plots.curves({0: curve}, {("mcl", 1): curve}, "SAN").axes
+    for axes in (left, right):
+        assert axes.lines[0].get_xydata().tolist() == [[1.0, 10.0], [2.0, 20.0]]
+    assert right.get_legend().get_texts()[0].get_text() == "MCL, k = 1"

@@ -36,6 +36,16 @@ def test_on_another_machine_the_accuracies_decide(clone):
     assert "another machine (another, torch" in done.stdout and "by up to 0.00 points" in done.stdout
 
 
+def test_another_machine_is_no_excuse_for_another_accuracy(clone):
+    path = clone / "metrics/cells/san-mcl-k1-s0.json"
+    numbers = json.loads(path.read_text())
+    numbers["report"]["top1"] += 1.5
+    path.write_text(json.dumps(numbers))
+    lie(clone, {"processor": "another"})
+    done = stage(clone, "recompute", "san-mcl-k1-s0", check=False)
+    assert done.returncode == 1 and "by up to 1.50 points" in done.stdout
+
+
 def test_an_unknown_cell_is_one_line(clone):
     done = stage(clone, "recompute", "san-mcl-k9-s0", check=False)
     assert done.returncode == 1 and done.stderr.count("\n") == 1

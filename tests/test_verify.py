@@ -62,15 +62,26 @@ CHANGES = {
         {"evaluate_generalists", "report", "track"},
         r"\(missing, then",
     ),
+    "code that is not in git": (
+        lambda folder: run(folder, "git", "rm", "--quiet", "specialists/networks/san.py"),
+        {"base", "generalize", "specialize", "evaluate", "specialize_cell", "evaluate_cell", "distill"}
+        | {"evaluate_generalists", "evaluate_student"},
+        "specialists/networks/san.py: is not in git",
+    ),
+    "a number that is not in git": (
+        lambda folder: run(folder, "git", "rm", "--quiet", "--cached", "metrics/cell.json"),
+        {"evaluate_cell"},
+        "metrics/cell.json: is not in git",
+    ),
     "a picture": (
         lambda folder: (folder / "metrics/questions/san-k1-s0.png").write_bytes(b"another"),
-        {"question"},
+        {"question", "track"},
         "metrics/questions: is not what it was",
     ),
     "a table in the README": (
-        lambda folder: rewrite(folder / "README.md", "| SAN | IE |", "| SAN | IE! |"),
+        lambda folder: rewrite(folder / "README.md", "| SAN | [IE]", "| SAN | [IE!]"),
         {"README.md"},
-        "a table is not the one",
+        "a table or its links are not as computed",
     ),
     "an input made anew": (
         lambda folder: rewrite(
@@ -88,12 +99,12 @@ CHANGES = {
     ),
     "a stage that is gone": (
         lambda folder: edit(folder, lambda p: p["table"].update(methods=["mcl", "cmcl"])),
-        {"specialize", "evaluate", "report", "question", "track"},
+        {"specialize", "evaluate", "report", "question", "plots", "track"},
         "specialize@san-mcl_kd-1-0: in dvc.lock, but no stage of dvc.yaml",
     ),
     "a stage that never ran": (
         lambda folder: edit(folder, lambda p: p["table"].update(ks=[1, 2])),
-        {"specialize", "evaluate", "report", "question", "track"},
+        {"specialize", "evaluate", "report", "question", "plots", "track"},
         "specialize@san-mcl-2-0: has never run",
     ),
 }
