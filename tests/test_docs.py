@@ -42,6 +42,7 @@ def test_experiments(clone, monkeypatch):
     assert all(word in header for word in ("report.top1", "report.oracle", "method", "k"))
     params = (clone / "params.yaml").read_text()
     assert re.search(r"^method: mcl$", params, re.MULTILINE) and re.search(r"^k: 2$", params, re.MULTILINE)
+    assert "up to date" in run(clone, "dvc", "status", "dvc.yaml").stdout
     branch = run(clone, "git", "show", "try-cmcl:params.yaml").stdout
     assert re.search(r"^method: cmcl$", branch, re.MULTILINE)
     client = MlflowClient(f"sqlite:///{clone}/mlflow.db")
@@ -61,6 +62,7 @@ def test_eight_cells_at_once(clone):
     assert "JOBS=8" in parallel  # two generalists and two times three specialists
     shell(clone, parallel)
     run(clone, "python", "-m", "stages.readme")
+    run(clone, "git", "add", "--all")
     assert "up to date" in run(clone, "dvc", "status", "dvc.yaml").stdout
     assert run(clone, "python", "-m", "stages.verify").stdout.splitlines()[-1].endswith(" 0 differences")
 
