@@ -215,7 +215,7 @@ def test_watch_follows_a_curve_while_it_grows(empty):
     for epochs in (1, 3):
         curve = [{"loss": 1.0, "select_top1": 10.0 * i} for i in range(epochs)]
         torch.save({"state": {"curve": curve}}, path)
-        deadline = time.monotonic() + 30
+        deadline = time.monotonic() + 60
         while time.monotonic() < deadline:
             client, runs = shown(empty)
             found = runs.get(path.stem, [])
@@ -225,6 +225,7 @@ def test_watch_follows_a_curve_while_it_grows(empty):
         else:
             pytest.fail(f"epoch {epochs} did not appear")
     path.unlink()  # the stage is over
+    deadline = time.monotonic() + 60
     while shown(empty)[1][path.stem][0].info.status == "RUNNING":
         assert time.monotonic() < deadline
         time.sleep(0.2)
