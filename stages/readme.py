@@ -4,17 +4,16 @@ Put each table into README.md, between the markers that name its file. There a m
 its params, its top-1 to the stage that computed it, and the name of its run in MLflow to its metrics. For the
 repository's root, after `dvc repro`; a test fails when the two differ.
 
-reads   README.md, metrics/table.md, metrics/table.json, params.yaml, dvc.yaml, here and in pipelines/
+reads   README.md, metrics/table.*, params.yaml, dvc.yaml, here and in pipelines/
 writes  README.md
 """
 
+import csv
 import re
 from pathlib import Path
 
 from specialists.files import read_json, replacing
-from specialists.losses import GENERALISTS
 from specialists.params import load
-from specialists.report import TITLES, cell
 from stages import run
 
 MARKED = re.compile(r"(<!-- (\S*?)metrics/table\.md -->\n).*?(<!-- end -->)", re.DOTALL)
@@ -35,19 +34,17 @@ def filled(text, root):
 def linked(root, folder):
     """The table of the pipeline in `folder` (empty or with a slash at its end), with links."""
     title, rule, *lines = (root / f"{folder}metrics/table.md").read_text().splitlines()
-    rows = {
-        (row["network"].upper(), TITLES[row["method"]], str(row["k"] or "")): row
-        for row in read_json(root / f"{folder}metrics/table.json").values()
-    }
+    table = read_json(root / f"{folder}metrics/table.json")
+    names = {(row["network"], row["method"], str(row["k"] or "")): name for name, row in table.items()}
+    order = csv.DictReader((root / f"{folder}metrics/table.csv").read_text().splitlines())
     seed = load(root / f"{folder}params.yaml")["table"]["seeds"][0]
     done = [f"{title} run |", f"{rule}---|"]
-    for line in lines:
+    for line, row in zip(lines, order, strict=True):
         _, network, method, k, top1, *rest = line.split("|")
-        row = rows[network.strip(), method.strip(), k.strip()]
         stage, section = origin(row, seed)
         params = link(root, method, f"{folder}params.yaml", section.split(".")[-1], section)
         number = link(root, top1, f"{folder}dvc.yaml", stage.split("@")[0], stage)
-        name = cell(row["network"], row["method"], row["k"], seed)
+        name = f"{names[row['network'], row['method'], row['k']]}-s{seed}"
         made = f"[`{name}`]({folder}metrics/cells/{name}.json)"
         done.append("|".join(["", network, f" {params} ", k, f" {number} ", *rest[:-1], f" {made} |"]))
     return "\n".join(done) + "\n"
@@ -58,7 +55,7 @@ def origin(row, seed):
     network, method, k = row["network"], row["method"], row["k"]
     if method == "student":
         return f"distill@{network}-{seed}", "distill"
-    if method in GENERALISTS:
+    if not k:
         return f"generalize@{network}-{method}-{seed}", f"methods.{method}"
     return f"specialize@{network}-{method}-{k}-{seed}", f"methods.{method}"
 

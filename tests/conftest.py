@@ -11,7 +11,7 @@ import pytest
 import yaml
 
 ROOT = Path(__file__).parents[1]
-SOURCES = r"pipelines/.*/(dvc\.yaml|params\.yaml|table\.md|table\.json)"  # README.md has their tables
+SOURCES = r"pipelines/.*/(dvc\.yaml|params\.yaml|table\.(md|csv|json))"  # README.md has their tables
 # Several processes that each take all cores wait for each other.
 os.environ |= {"OMP_NUM_THREADS": "1", "DVC_NO_ANALYTICS": "1", "MLFLOW_DISABLE_TELEMETRY": "true"}
 os.environ["PATH"] = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
