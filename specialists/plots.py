@@ -14,6 +14,14 @@ def colour(method):
     return COLOURS[method.removesuffix("_fs").removesuffix("_plus")]
 
 
+def mark(k):
+    return MARKS[(k or 0) % len(MARKS)]
+
+
+def titled(method, k):
+    return TITLES[method] + (f", k = {k}" if k else "")
+
+
 def style(method):
     return "--" if method.endswith("_fs") else ":" if method.endswith("_plus") else "-"
 
@@ -58,24 +66,22 @@ def against_oracle(rows, networks):
         for row in mine:
             x, y = (row["report"][number] for number in ("oracle", "top1"))
             face = colour(row["method"]) if style(row["method"]) == "-" else "white"
-            mark = MARKS[(row["k"] or 0) % len(MARKS)]
-            look = {"marker": mark, "color": colour(row["method"]), "mfc": face, "ms": 9, "capsize": 3}
-            axes.errorbar(x["mean"], y["mean"], y["std"] or 0, x["std"] or 0, **look)
+            look = {"color": colour(row["method"]), "mfc": face, "ms": 9, "capsize": 3}
+            axes.errorbar(x["mean"], y["mean"], y["std"] or 0, x["std"] or 0, marker=mark(row["k"]), **look)
         legend = [
             _mark("s", colour(method), colour(method) if style(method) == "-" else "white", TITLES[method])
             for method in dict.fromkeys(row["method"] for row in mine)
         ]
         for k in dict.fromkeys(row["k"] for row in mine):
-            mark = MARKS[(k or 0) % len(MARKS)]
-            legend.append(_mark(mark, "#24292f", "white", f"k = {k}" if k else "no k"))
+            legend.append(_mark(mark(k), "#24292f", "white", f"k = {k}" if k else "no k"))
         axes.legend(handles=legend, fontsize=8)
         axes.set(xlabel=NAMES["oracle"], ylabel=NAMES["top1"], title=network.upper())
         axes.grid(alpha=0.3)
     return figure
 
 
-def _mark(mark, edge, face, label):
-    return Line2D([], [], marker=mark, color=edge, mfc=face, linestyle="", label=label)
+def _mark(shape, edge, face, label):
+    return Line2D([], [], marker=shape, color=edge, mfc=face, linestyle="", label=label)
 
 
 def curves(bases, cells, title):
@@ -85,10 +91,10 @@ def curves(bases, cells, title):
         left.plot(range(1, len(curve) + 1), [record["select_top1"] for record in curve], color=COLOURS["ie"])
     left.set(title=f"{title}: base models", xlabel="epoch", ylabel="top-1 on select in %")
     for (method, k), curve in cells.items():
-        label = TITLES[method] + (f", k = {k}" if k else "")
-        mark = MARKS[(k or 0) % len(MARKS)]
-        look = {"color": colour(method), "linestyle": style(method), "marker": mark, "markersize": 5}
-        right.plot(range(1, len(curve) + 1), [r["select_top1"] for r in curve], **look, label=label)
+        look = {"color": colour(method), "linestyle": style(method), "marker": mark(k), "markersize": 5}
+        right.plot(
+            range(1, len(curve) + 1), [r["select_top1"] for r in curve], **look, label=titled(method, k)
+        )
         right.set_xticks(range(1, len(curve) + 1))
     right.set(title=f"{title}: specialising", xlabel="epoch")
     right.legend(fontsize=8, loc="center left", bbox_to_anchor=(1, 0.5))
@@ -131,7 +137,7 @@ def calibration(rows, networks):
     for axes_N, number in zip(grid, ("ece", "nll"), strict=True):
         for axes, network in zip(axes_N, networks, strict=True):
             mine = [row for row in rows.values() if row["network"] == network]
-            titles = [TITLES[row["method"]] + (f" {row['k']}" if row["k"] else "") for row in mine]
+            titles = [titled(row["method"], row["k"]) for row in mine]
             mean = [row["report"][number]["mean"] for row in mine]
             std = [row["report"][number]["std"] or 0 for row in mine]
             axes.bar(titles, mean, yerr=std, capsize=2, color=[colour(row["method"]) for row in mine])

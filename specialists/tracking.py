@@ -174,5 +174,7 @@ def code():
 
 def checkout():
     """The main checkout, also from the copies that `dvc exp run --temp` and `--queue` work in."""
-    parts = code().parts
-    return Path(*parts[: parts.index(".dvc")]) if ".dvc" in parts else code()
+    folder = code()
+    while ".dvc" in folder.parts or not (folder / "specialists").is_dir():
+        folder = folder.parent
+    return folder

@@ -1,6 +1,7 @@
 """One file, one kind of stage: `python -m stages.NAME ARGUMENTS`, in a folder that holds params.yaml."""
 
 import inspect
+import subprocess
 import sys
 
 
@@ -29,6 +30,14 @@ def run(main):
     except (ValueError, OSError) as error:
         print(f"{name}: {' '.join(str(error).split())}", file=sys.stderr)
         sys.exit(1)
+
+
+def output(*command, folder="."):
+    """What a command prints; one that fails is an error of one line."""
+    done = subprocess.run(command, cwd=folder, capture_output=True, text=True)
+    if done.returncode:
+        raise ValueError(f"{' '.join(command[:2])}: {done.stderr.strip()[:300]}")
+    return done.stdout
 
 
 def _typed(word, parameter):

@@ -10,12 +10,11 @@ writes  nothing
 """
 
 import json
-import subprocess
 from pathlib import Path
 
 from specialists.files import read_json
 from specialists.report import TITLES
-from stages import run
+from stages import output, run
 
 TABLE = "metrics/table.json"
 
@@ -27,10 +26,11 @@ def main(old: str, new: str):
 def table(revision):
     if revision == ".":
         return read_json(TABLE)
-    done = subprocess.run(["git", "show", f"{revision}:./{TABLE}"], capture_output=True, text=True)
-    if done.returncode:
-        raise ValueError(f"{revision}: no {TABLE} of {Path.cwd()} there ({done.stderr.strip()})")
-    return json.loads(done.stdout)
+    try:
+        text = output("git", "show", f"{revision}:./{TABLE}")
+    except ValueError as error:
+        raise ValueError(f"{revision}: no {TABLE} of {Path.cwd()} there ({error})") from None
+    return json.loads(text)
 
 
 def markdown(old, new):

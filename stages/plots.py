@@ -11,7 +11,7 @@ from specialists import plots
 from specialists.figures import save
 from specialists.files import read_json
 from specialists.params import read
-from specialists.report import TITLES, Table, cell, name
+from specialists.report import Table, cell, name
 from stages import run
 
 
@@ -36,7 +36,7 @@ def main():
         }
         save(plots.curves(bases, cells, network.upper()), f"metrics/plots/curves-{network}.png")
         families = {
-            TITLES[method] + (f", k = {k}" if k else ""): read_json(
+            plots.titled(method, k): read_json(
                 f"metrics/families/cells/{cell(network, method, k, seed)}.json"
             )["report"]
             for _, method, k in mine

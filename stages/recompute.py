@@ -19,7 +19,7 @@ import yaml
 
 from specialists import environment
 from specialists.files import read_json
-from stages import run
+from stages import output, run
 
 TOLERANCE = 1.0
 
@@ -33,16 +33,16 @@ def main(cell: str):
             Path(p).stem for s in lock.values() for p in paths(s) if p.startswith("metrics/cells/")
         )
         raise ValueError(f"CELL: {cell!r} is not in dvc.lock; known: {', '.join(cells)}")
-    top = Path(_run(".", "git", "rev-parse", "--show-toplevel"))
+    top = Path(output("git", "rev-parse", "--show-toplevel").strip())
     here = Path.cwd().relative_to(top)
     with tempfile.TemporaryDirectory(prefix="recompute-") as scratch:
-        _run(top, "git", "clone", "--quiet", "--shared", str(top), scratch)
-        _run(scratch, "dvc", "cache", "dir", "--local", _run(top, "dvc", "cache", "dir"))
+        output("git", "clone", "--quiet", "--shared", str(top), scratch)
         folder = Path(scratch) / here
+        output("dvc", "cache", "dir", "--local", output("dvc", "cache", "dir").strip(), folder=folder)
         made = [path for stage in lock.values() for path in paths(stage)]
         wanted = {dep["path"] for stage in makers for dep in stage["deps"]} - set(files)
         inputs = [p for p in made if any(p == dep or p.startswith(f"{dep}/") for dep in wanted)]
-        _run(folder, "dvc", "checkout", *inputs)
+        output("dvc", "checkout", *inputs, folder=folder)
         for stage in makers:
             if subprocess.run(stage["cmd"], shell=True, cwd=folder).returncode:
                 raise ValueError(f"{stage['cmd']}: failed, see above")
@@ -71,18 +71,11 @@ def compare(makers, folder, cell):
 
 
 def _head(path):
-    return _run(".", "git", "show", f"HEAD:./{path}")
+    return output("git", "show", f"HEAD:./{path}")
 
 
 def _md5(path):
     return md5(path.read_bytes(), usedforsecurity=False).hexdigest()
-
-
-def _run(folder, *command):
-    done = subprocess.run(command, cwd=folder, capture_output=True, text=True)
-    if done.returncode:
-        raise ValueError(f"{' '.join(command[:2])}: {done.stderr.strip()[:300]}")
-    return done.stdout.strip()
 
 
 if __name__ == "__main__":

@@ -23,7 +23,7 @@ import yaml
 from specialists.losses import GENERALISTS
 from specialists.report import NUMBERS, Table, cell, table
 from specialists.tracking import PARENT, Store, alone, reachable
-from stages import run
+from stages import output, run
 
 
 def main(*, history: bool = False):
@@ -95,24 +95,17 @@ def contents(lock, read, place, metrics, network, method, k, seed):
 
 def past():
     """(commit, reader of its files) for every commit that changed this folder's dvc.lock, oldest first."""
-    for commit in git("log", "--reverse", "--format=%h", "--", "dvc.lock").split():
-        yield commit, lambda path, commit=commit: git("show", f"{commit}:./{path}")
+    for commit in output("git", "log", "--reverse", "--format=%h", "--", "dvc.lock").split():
+        yield commit, lambda path, commit=commit: output("git", "show", f"{commit}:./{path}")
 
 
 def committed():
     """The commit that holds these numbers, if one does: the last that changed dvc.lock."""
     if subprocess.run(["git", "rev-parse", "--quiet", "--verify", "HEAD"], capture_output=True).returncode:
         return "uncommitted"
-    if git("status", "--porcelain", "--", "dvc.lock", "metrics").strip():
+    if output("git", "status", "--porcelain", "--", "dvc.lock", "metrics").strip():
         return "uncommitted"
-    return git("log", "-1", "--format=%h", "--", "dvc.lock").strip()
-
-
-def git(*words):
-    done = subprocess.run(["git", *words], capture_output=True, text=True)
-    if done.returncode:
-        raise ValueError(f"git {words[0]}: {done.stderr.strip()}")
-    return done.stdout
+    return output("git", "log", "-1", "--format=%h", "--", "dvc.lock").strip()
 
 
 def flat(title, value):
@@ -123,9 +116,8 @@ def flat(title, value):
     }
 
 
-ABSENT = {
-    "student": "none"
-}  # what stands for k; the other rows without one learn everything with all members
+# What stands for k; the other rows without one learn everything with all members.
+ABSENT = {"student": "none"}
 LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
 if __name__ == "__main__":
