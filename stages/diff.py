@@ -12,8 +12,8 @@ writes  nothing
 import json
 from pathlib import Path
 
+from specialists import report, students
 from specialists.files import read_json
-from specialists.report import TITLES
 from stages import output, run
 
 TABLE = "metrics/table.json"
@@ -68,7 +68,8 @@ def compared(old, new):
 
 def title(row):
     k = [] if row["k"] is None else [f"k = {row['k']}"]
-    return " ".join([row["network"].upper(), TITLES[row["method"]], *k])
+    titles = students.TITLES | report.TITLES
+    return " ".join([row["network"].upper(), titles[row["method"]], *k])
 
 
 if __name__ == "__main__":

@@ -37,22 +37,28 @@ def linked(root, folder):
     table = read_json(root / f"{folder}metrics/table.json")
     names = {(row["network"], row["method"], str(row["k"] or "")): name for name, row in table.items()}
     order = csv.DictReader((root / f"{folder}metrics/table.csv").read_text().splitlines())
-    seed = load(root / f"{folder}params.yaml")["table"]["seeds"][0]
+    axes = load(root / f"{folder}params.yaml")["table"]
+    seed, students = axes["seeds"][0], axes.get("students", [])
+    columns = [column.strip() for column in title.split("|")[1:-1]]
     done = [f"{title} run |", f"{rule}---|"]
     for line, row in zip(lines, order, strict=True):
-        _, network, method, k, top1, *rest = line.split("|")
-        stage, section = origin(row, seed)
-        params = link(root, method, f"{folder}params.yaml", section.split(".")[-1], section)
-        number = link(root, top1, f"{folder}dvc.yaml", stage.split("@")[0], stage)
+        shown = dict(zip(columns, line.split("|")[1:-1], strict=True))
+        stage, section = origin(row, seed, students)
+        shown["method"] = link(root, shown["method"], f"{folder}params.yaml", section.split(".")[-1], section)
+        shown["top-1"] = link(root, shown["top-1"], f"{folder}dvc.yaml", stage.split("@")[0], stage)
         name = f"{names[row['network'], row['method'], row['k']]}-s{seed}"
-        made = f"[`{name}`]({folder}metrics/cells/{name}.json)"
-        done.append("|".join(["", network, f" {params} ", k, f" {number} ", *rest[:-1], f" {made} |"]))
+        shown["run"] = f"[`{name}`]({folder}metrics/cells/{name}.json)"
+        done.append(f"| {' | '.join(text.strip() for text in shown.values())} |")
     return "\n".join(done) + "\n"
 
 
-def origin(row, seed):
+def origin(row, seed, students):
     """(the stage that trained a row's first seed, the section of its params)."""
     network, method, k = row["network"], row["method"], row["k"]
+    if method in students:
+        return f"student@{method}-{seed}", f"distill.methods.{method}"
+    if students:
+        return f"specialize@{seed}", f"methods.{method}"
     if method == "student":
         return f"distill@{network}-{seed}", "distill"
     if not k:

@@ -21,7 +21,7 @@ from pathlib import Path
 import yaml
 
 from specialists.losses import GENERALISTS
-from specialists.report import NUMBERS, Table, cell, table
+from specialists.report import NUMBERS, cell
 from specialists.tracking import PARENT, Store, alone, reachable
 from stages import output, run
 
@@ -45,32 +45,38 @@ def main(*, history: bool = False):
 def show(store, read, tags):
     """Log what is new in one state of the pipeline's folder, whose files `read` gives as text."""
     params, lock = yaml.load(read("params.yaml"), LOADER), yaml.load(read("dvc.lock"), LOADER)["stages"]
-    axes, parent = Table(**params["table"]), store.parent()
+    table, parent = json.loads(read("metrics/table.json")), store.parent()
     tags = tags | {"dataset": Path(params["data"]["root"]).name}
-    numbers = {each: json.loads(read(f"metrics/cells/{each}.json")) for each in axes.cells()}
-    k = None if params["method"] in GENERALISTS else params["k"]
-    chosen = params["network"], params["method"], k, params["seed"]
-    cells = [(*row, seed) for row in axes.rows() for seed in axes.seeds]
-    found = [contents(lock, read, f"cells/{cell(*each)}", numbers[cell(*each)], *each) for each in cells]
-    last = contents(lock, read, "cell", json.loads(read("metrics/cell.json")), *chosen)
+    rows = [(row["network"], row["method"], row["k"]) for row in table.values()]
+    cells = [(*row, seed) for row in rows for seed in params["table"]["seeds"]]
+    found = {cell(*each): contents(lock, read, f"cells/{cell(*each)}", *each) for each in cells}
     under = {} if tags.get("experiment") else {PARENT: parent}
-    for each, content in zip(cells, found, strict=True):
-        store.upsert(cell(*each), content, tags | under)
-    store.upsert(f"{cell(*chosen)} (cell)", last, tags)
+    if "specialize_cell" in lock:
+        k = None if params["method"] in GENERALISTS else params["k"]
+        chosen = params["network"], params["method"], k, params["seed"]
+        last = contents(lock, read, "cell", *chosen)
+    for title, content in found.items():
+        store.upsert(title, content, tags | under)
+    if "specialize_cell" in lock:
+        store.upsert(f"{cell(*chosen)} (cell)", last, tags)
     return parent, {
         f"{number}_{part}/{title}": row["report"][number][part]
-        for title, row in table(axes, numbers).items()
+        for title, row in table.items()
         for number in ("top1", "oracle")
         for part in ("mean", "std")
         if row["report"][number][part] is not None
     }
 
 
-def contents(lock, read, place, metrics, network, method, k, seed):
+def contents(lock, read, place, network, method, k, seed):
     """Everything that a cell's run shows; `inputs` decides whether it is a new one."""
     files = {f"models/{place}.safetensors", f"metrics/{place}.json"}
-    makers = [stage for stage in lock.values() if files & {out["path"] for out in stage.get("outs", [])}]
-    axes = {"network": network, "method": method, "k": k or ABSENT.get(method, "all"), "seed": seed}
+    made = [{out["path"] for out in stage.get("outs", [])} for stage in lock.values()]
+    makers = [stage for stage, outs in zip(lock.values(), made, strict=True) if files & outs]
+    metrics, blind = json.loads(read(f"metrics/{place}.json")), f"metrics/alone/{place}.json"
+    alone = json.loads(read(blind))["report"] if blind in set().union(*made) else {}
+    everybody = "all" if method in GENERALISTS else "none"
+    axes = {"network": network, "method": method, "k": k or everybody, "seed": seed}
     # The compare page opens on the first three params that differ, by name: these.
     params = {"cell": cell(network, method, k, seed)} | {f"cell.{key}": value for key, value in axes.items()}
     for stage in makers:
@@ -86,6 +92,7 @@ def contents(lock, read, place, metrics, network, method, k, seed):
         "params": params,
         "metrics": {n: metrics["report"][n] for n in NUMBERS}
         | {f"select/{n}": metrics["select"][n] for n in NUMBERS}
+        | {f"{modality}_alone": value for modality, value in alone.items()}
         | {"parameters": metrics["parameters"]},
         "curve": json.loads(read(f"metrics/curves/{place}.json"))["curve"],
         "tags": {key: str(value) for key, value in (axes | machine).items()}
@@ -116,8 +123,6 @@ def flat(title, value):
     }
 
 
-# What stands for k; the other rows without one learn everything with all members.
-ABSENT = {"student": "none"}
 LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
 if __name__ == "__main__":

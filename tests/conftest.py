@@ -51,6 +51,14 @@ def small_images(params):
     return params
 
 
+def small_students(params):
+    """The same of pipelines/students."""
+    small(params)
+    params["code"] = "."
+    params["table"] = {"students": ["alone", "kd", "msd_meta"], "members": [0, 1], "seeds": [0]}
+    return params
+
+
 def run(folder, *command, check=True):
     done = subprocess.run(command, cwd=folder, capture_output=True, text=True)
     assert not check or done.returncode == 0, done.stdout + done.stderr
@@ -78,10 +86,20 @@ def finished(tmp_path_factory):
 @pytest.fixture(scope="session")
 def finished_cifar(tmp_path_factory):
     """The same for the pipeline of images."""
-    return reproduced(tmp_path_factory.mktemp("images") / "specialists", small_images, "cifar100")
+    return reproduced(
+        tmp_path_factory.mktemp("images") / "specialists", small_images, "cifar100", "cifar100_small"
+    )
 
 
-def reproduced(folder, shrink, pipeline=None):
+@pytest.fixture(scope="session")
+def finished_students(tmp_path_factory):
+    """The same for the pipeline of students."""
+    return reproduced(
+        tmp_path_factory.mktemp("students") / "specialists", small_students, "students", "students"
+    )
+
+
+def reproduced(folder, shrink, pipeline=None, params=None):
     """A copy of the repository in which the pipeline of the root has run, or another in its place."""
     files = run(ROOT, "git", "ls-files", "-z", "--cached", "--others", "--exclude-standard").stdout.split(
         "\0"
@@ -93,7 +111,7 @@ def reproduced(folder, shrink, pipeline=None):
             shutil.copy2(ROOT / name, folder / name, follow_symlinks=False)
     if pipeline:
         shutil.copy(ROOT / "pipelines" / pipeline / "dvc.yaml", folder)
-        shutil.copy(ROOT / "pipelines" / f"{pipeline}_small" / "params.yaml", folder)
+        shutil.copy(ROOT / "pipelines" / params / "params.yaml", folder)
     edit(folder, shrink)
     run(folder, "git", "init", "--quiet")
     run(folder, "git", "config", "user.name", "tests")

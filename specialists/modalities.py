@@ -1,0 +1,191 @@
+"""Modality-specific distillation (Jin et al.): the student also imitates its teacher on one modality alone.
+
+    loss = KD(both) + strength * sum_i w_i T^2 D(teacher_i || student_i),    i: image alone, question alone
+
+KD is that of distillation.py. The methods differ in the teacher and in the weights w: none of them, one per
+modality (population), or one per example, as salient as the modality is to the teacher (instance), or as a
+small net says that learns which imitation helps on other data (meta). Of the paper only the abstract is known
+to us; the net is that of Meta-Weight-Net (Shu et al., 2019).
+
+I modalities left alone, M members, B batch, C answers
+"""
+
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+from torch import nn
+from torch.func import functional_call, grad, jvp
+
+from specialists import ensemble, onednn
+from specialists.data.text import PADDING, UNKNOWN
+
+MODALITIES = ("image", "question")
+RATE = 0.1  # of the virtual step, which is plain gradient descent
+WEIGHTS = ("none", "population", "instance", "meta")
+FORMS = ("kl", "mse")
+
+# From what the members say to one distribution; `specialist` is the member that an example is assigned to.
+TEACHERS = {
+    "mean": lambda logits_MBC, specialist_B: ensemble.mean(logits_MBC),
+    "member": lambda logits_MBC, specialist_B: logits_MBC[0].softmax(1),
+    "choice": lambda logits_MBC, specialist_B: logits_MBC[specialist_B, range(len(specialist_B))].softmax(1),
+}
+
+
+@dataclass(frozen=True)
+class Method:
+    """A row of the table: alpha and temperature are plain KD's, alpha = 0 is a student that learns alone."""
+
+    teacher: str
+    alpha: float
+    temperature: float
+    weights: str = "none"
+    strength: float = 1.0
+    form: str = "kl"
+    absent: str = "zero"
+
+    def __post_init__(self):
+        known = {"teacher": TEACHERS, "weights": WEIGHTS, "form": FORMS, "absent": ("zero", "learned")}
+        for name, values in known.items():
+            if getattr(self, name) not in values:
+                raise ValueError(f"{name}: {getattr(self, name)!r} is unknown; known: {', '.join(values)}")
+        if not self.strength >= 0:
+            raise ValueError(f"strength: {self.strength} is out of range: at least 0")
+
+
+def alone(inputs, modality, absent_F, word):
+    """What a network gets that sees one modality: for the other `absent_F` in every cell, or one `word`."""
+    image_BRF, tokens_BL, length_B = inputs
+    if modality == "image":
+        return image_BRF, torch.full_like(tokens_BL[:, :1], word), torch.ones_like(length_B)
+    return absent_F.to(image_BRF.dtype).expand_as(image_BRF), tokens_BL, length_B
+
+
+class Blind(nn.Module):
+    """An ensemble that is shown one modality alone."""
+
+    def __init__(self, ensemble, modality, absent_F, word):
+        super().__init__()
+        self.ensemble, self.modality, self.word = ensemble, modality, word
+        self.register_buffer("absent_F", absent_F)
+
+    def forward(self, *inputs):
+        return self.ensemble(*alone(inputs, self.modality, self.absent_F, self.word))
+
+
+def imitation(logits_BC, teacher_BC, *, temperature: float, form: str):
+    """T^2 KL(teacher at T || student at T), or T^2 times their squared distance, per example."""
+    log_t_BC = (teacher_BC.clamp_min(1e-12).log() / temperature).log_softmax(1)
+    log_s_BC = (logits_BC / temperature).log_softmax(1)
+    if form == "kl":
+        return temperature**2 * F.kl_div(log_s_BC, log_t_BC, reduction="none", log_target=True).sum(1)
+    return temperature**2 * (log_s_BC.exp() - log_t_BC.exp()).square().sum(1)
+
+
+def saliency(both_BC, only_IBC):
+    """exp(-KL(teacher of both || teacher of one)): 1 where one modality says all that the teacher says."""
+    log_only_IBC, log_both_BC = only_IBC.clamp_min(1e-12).log(), both_BC.clamp_min(1e-12).log()
+    return (both_BC * (log_only_IBC - log_both_BC)).sum(2).clamp_max(0).exp()
+
+
+def fixed_weights(weights, both_BC, only_IBC):
+    """w_IB of every example of the train split, for the weightings that do not learn."""
+    if weights == "none":
+        return torch.zeros(only_IBC.shape[:2])
+    salient_IB = saliency(both_BC, only_IBC)
+    if weights == "instance":
+        return salient_IB
+    return salient_IB.mean(1, keepdim=True).expand_as(salient_IB)
+
+
+def meta_gradient(theta, step, aux, meta):
+    """d meta(theta - step) / d w_ib / rate, where step = rate grad mean_b (base_b + sum_i w_ib aux_ib).
+
+    `aux` maps parameters to aux_IB, `meta` to a number. The weights enter linearly, so the derivative is
+    -1/B <grad aux_ib(theta), grad meta(theta - step)>; the inner products of a whole batch are one pass of
+    forward-mode differentiation along grad meta.
+    """
+    virtual = {name: value - step[name] for name, value in theta.items()}
+    _, slope_IB = jvp(aux, (theta,), (grad(meta)(virtual),))
+    return -slope_IB / slope_IB.shape[1]
+
+
+class Weigher(nn.Module):
+    """One small net per modality, from the value of an example's imitation loss to its weight in 0 to 1."""
+
+    def __init__(self, units=100, lr=1e-3):
+        super().__init__()
+        self.nets = nn.ModuleList(
+            nn.Sequential(nn.Linear(1, units), nn.ReLU(), nn.Linear(units, 1), nn.Sigmoid())
+            for _ in MODALITIES
+        )
+        self.optimizer = torch.optim.Adam(self.parameters(), lr=lr, weight_decay=1e-4)
+
+    def forward(self, aux_IB):
+        return torch.stack(
+            [net(a_B.unsqueeze(1)).squeeze(1) for net, a_B in zip(self.nets, aux_IB, strict=True)]
+        )
+
+    def learn(self, aux_IB, slope_IB):
+        """One step down the meta loss, whose derivative by the weights is `slope`."""
+        slopes = torch.autograd.grad(self(aux_IB), list(self.parameters()), slope_IB)
+        for parameter, slope in zip(self.parameters(), slopes, strict=True):
+            parameter.grad = slope
+        self.optimizer.step()
+        self.optimizer.zero_grad()  # to None, which the student's own optimizer leaves alone
+
+    def get_extra_state(self):
+        return self.optimizer.state_dict()
+
+    def set_extra_state(self, state):
+        self.optimizer.load_state_dict(state)
+
+
+class Senses(nn.Module):
+    """A network that in training answers three times: to both modalities and to each alone.
+
+    logits_TBC, in that order; in evaluation, or with `weights` none, T = 1. What stands for an absent
+    modality is zero, or learned with the rest: a vector for all cells, the embedding of the unknown word.
+    """
+
+    def __init__(self, network, channels, method):
+        super().__init__()
+        self.network, self.several = network, method.weights != "none"
+        learned = method.absent == "learned"
+        self.absent_F = nn.Parameter(torch.zeros(channels), requires_grad=learned)
+        self.word = UNKNOWN if learned else PADDING
+        self.weigher = Weigher() if method.weights == "meta" else None
+
+    def forward(self, *inputs, generator=None):
+        asked = [inputs]
+        if self.training and self.several:
+            asked += [alone(inputs, modality, self.absent_F, self.word) for modality in MODALITIES]
+        with torch.autocast(inputs[0].device.type, torch.bfloat16):
+            return torch.stack([self.network(*each) for each in asked]).float()
+
+    def weigh(self, base_B, aux_IB, inputs, only_IBC, imitate, clean, label_B):
+        """w_IB, once the weigher has learned from what a virtual step would do to a clean batch."""
+        theta = {name: value.detach() for name, value in self.network.named_parameters()}
+        told_IB = aux_IB.detach()
+        total = (base_B + (self.weigher(told_IB).detach() * aux_IB).sum(0)).mean()
+        slopes = torch.autograd.grad(total, list(self.network.parameters()), retain_graph=True)
+        step = {name: RATE * slope for name, slope in zip(theta, slopes, strict=True)}
+
+        def say(theta, asked):
+            state = {
+                name: value.clone() for name, value in self.network.named_buffers()
+            }  # which training moves
+            return functional_call(self.network, theta | state, asked)
+
+        def aux(theta):
+            asked = [alone(inputs, modality, self.absent_F.detach(), self.word) for modality in MODALITIES]
+            said = [say(theta, each) for each in asked]
+            return torch.stack([imitate(*pair) for pair in zip(said, only_IBC, strict=True)])
+
+        def meta(theta):
+            return F.cross_entropy(say(theta, clean), label_B)
+
+        with onednn.without():
+            self.weigher.learn(told_IB, meta_gradient(theta, step, aux, meta))
+        return self.weigher(told_IB).detach()

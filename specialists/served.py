@@ -1,0 +1,73 @@
+"""A model file as MLflow serves it: pictures and questions in, answers out, mistakes as HTTP 400."""
+
+import base64
+import binascii
+import hashlib
+from pathlib import Path
+
+import mlflow
+import pandas
+from mlflow.exceptions import MlflowException
+from mlflow.models import infer_signature
+from mlflow.pyfunc import PythonModel
+
+from specialists.answering import Onnx, best
+
+QUESTION = "How many red cubes are there?"
+ROOT = Path(__file__).parents[1]
+
+
+class Refused(MlflowException):
+    """MLflow puts the whole request, picture and all, before the line that says what is wrong; here not."""
+
+    message = property(lambda self: self.line, lambda self, text: self.__dict__.setdefault("line", text))
+
+
+class Served(PythonModel):
+    def load_context(self, context):
+        self.model = Onnx(context.artifacts["onnx"])
+
+    def predict(self, context, model_input, params=None):
+        try:
+            return [self.answer(row.image, row.question) for row in model_input.itertuples()]
+        except ValueError as error:
+            raise Refused.invalid_parameter_value(str(error)) from None
+
+    def answer(self, image, question):
+        try:
+            content = base64.b64decode(image, validate=True)
+        except binascii.Error as error:
+            raise ValueError(f"image: not base64 ({error})") from None
+        first, *others = best(self.model(content, question).mean(0), self.model.about["answers"], 4)
+        return first | {"runners_up": others}
+
+
+def register(store, name, path, picture):
+    """The newest version of the model `name`, called its champion; the same file is registered once."""
+    digest = hashlib.sha256(Path(path).read_bytes()).hexdigest()[:16]
+    known = store.client.search_model_versions(f"name = '{name}' and tags.digest = '{digest}'")
+    version = known[0].version if known else _new(store, name, path, picture, digest)
+    store.client.set_registered_model_alias(name, "champion", version)
+    return version
+
+
+def _new(store, name, path, picture, digest):
+    asked = {"image": base64.b64encode(Path(picture).read_bytes()).decode(), "question": QUESTION}
+    served = Served()
+    served.model = Onnx(path)
+    example, said = pandas.DataFrame([asked]), [served.answer(**asked)]
+    del served.model
+    with mlflow.start_run(experiment_id=store.id, run_name=f"{name} (model)", tags={"kind": "model"}):
+        made = mlflow.pyfunc.log_model(
+            name=name,
+            python_model=served,
+            artifacts={"onnx": str(path)},
+            code_paths=[str(ROOT / "specialists")],
+            signature=infer_signature(example, said),
+            input_example=example,
+            pip_requirements=str(ROOT / "requirements.txt"),
+            registered_model_name=name,
+        )
+    version = made.registered_model_version
+    store.client.set_model_version_tag(name, version, "digest", digest)
+    return version

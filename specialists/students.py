@@ -1,0 +1,106 @@
+"""From the metrics of students, their teachers and what both cost, to the table of students."""
+
+from dataclasses import dataclass
+from statistics import mean, stdev
+
+from specialists.figures import plt
+from specialists.modalities import MODALITIES
+from specialists.report import NUMBERS, _text, cell, name
+
+TITLES = {
+    "alone": "alone",
+    "kd": "KD, the ensemble's mean",
+    "kd_member": "KD, one member",
+    "kd_choice": "KD, each example's specialist",
+    "msd_population": "MSD, weights of the population",
+    "msd_instance": "MSD, weights by saliency",
+    "msd_meta": "MSD, learned weights",
+}
+
+
+@dataclass(frozen=True)
+class Axes:
+    """`table` of params.yaml: a teacher per seed, made of these members, and the students that it has."""
+
+    students: list[str]
+    members: list[int]
+    seeds: list[int]
+
+    def __post_init__(self):
+        for axis, values in vars(self).items():
+            if not values:
+                raise ValueError(f"{axis}: is empty; name at least one")
+        for student in self.students:
+            if student not in TITLES:
+                raise ValueError(f"students: {student!r} is unknown; known: {', '.join(TITLES)}")
+
+
+def table(axes, teacher, network, metrics, alone, cost):
+    """Row name -> numbers, the ensemble first; `metrics` and `alone` go by cell, `cost` by network."""
+    rows = {name(*teacher): _row(axes, *teacher, metrics, alone, cost)}
+    for student in axes.students:
+        rows[name(network, student, None)] = _row(axes, network, student, None, metrics, alone, cost)
+    low, high = (rows.get(row) for row in (name(network, "alone", None), name(*teacher)))
+    for row in rows.values():
+        row["recovered"] = _gap(low, row) / _gap(low, high) if low and _gap(low, high) else None
+    return rows
+
+
+def _gap(low, high):
+    return high["report"]["top1"]["mean"] - low["report"]["top1"]["mean"]
+
+
+def _row(axes, network, method, k, metrics, alone, cost):
+    cells = [cell(network, method, k, seed) for seed in axes.seeds]
+    row = {"network": network, "method": method, "k": k, "n": len(cells), **cost[network]}
+    for split in ("select", "report"):
+        row[split] = {n: _over(metrics[each][split][n] for each in cells) for n in NUMBERS}
+        row[split] |= {f"{m}_alone": _over(alone[each][split][m] for each in cells) for m in MODALITIES}
+    return row
+
+
+def _over(values):
+    values = list(values)
+    return {"mean": mean(values), "std": stdev(values) if len(values) > 1 else None}
+
+
+def markdown(rows):
+    """The table as a person reads it; bold is the best student."""
+    lines = [
+        "| network | method | top-1 | recovered | image alone | question alone | NLL | ECE "
+        "| parameters | MFLOPs | ms, batch 1 | ms, batch 64 |",
+        "|" + "---|" * 12,
+    ]
+    best = max(row["report"]["top1"]["mean"] for row in rows.values() if row["method"] in TITLES)
+    for row in rows.values():
+        student = row["method"] in TITLES
+        bold = "**" if student and row["report"]["top1"]["mean"] == best else ""
+        words = [
+            row["network"].upper(),
+            TITLES[row["method"]] if student else "the ensemble",
+            f"{bold}{_text(row, 'top1')}{bold}",
+            "" if row["recovered"] is None else f"{100 * row['recovered']:.0f} %",
+            *(_text(row, number) for number in ("image_alone", "question_alone", "nll", "ece")),
+            f"{row['parameters']:,}",
+            f"{row['flops'] / 1e6:.1f}",
+            f"{row['latency_1_ms']:.2f}",
+            f"{row['latency_64_ms']:.1f}",
+        ]
+        lines.append(f"| {' | '.join(words)} |")
+    return "\n".join(lines) + "\n"
+
+
+def picture(rows):
+    """Every student between the one that learned alone and the ensemble."""
+    figure, axes = plt.subplots(figsize=(8, 0.8 + 0.42 * len(rows)))
+    for y, row in enumerate(reversed(rows.values())):
+        top1, student = row["report"]["top1"], row["method"] in TITLES
+        look = {"color": "#1f6feb" if student else "#57606a", "marker": "o", "capsize": 4, "linewidth": 2}
+        axes.errorbar(top1["mean"], y, xerr=top1["std"], **look)
+        if row["recovered"] in (0, 1):
+            axes.axvline(top1["mean"], color="#57606a", linestyle=":", linewidth=1)
+    titles = [TITLES.get(row["method"], "the ensemble") for row in reversed(rows.values())]
+    axes.set_yticks(range(len(rows)), titles)
+    axes.set_xlabel("top-1 in %")
+    axes.grid(axis="x", alpha=0.3)
+    return figure

@@ -1,0 +1,38 @@
+"""python -m stages.students
+
+Collect the students beside their teacher: mean, std and n over seeds, what each recovers of the gap between
+the student that learned alone and the ensemble, and what an answer costs.
+
+reads   params: table, network, method, k, distill.network; metrics/cells, metrics/alone, metrics/cost
+writes  metrics/table.json, table.csv, table.md, metrics/figures/students.png
+"""
+
+from specialists import students
+from specialists.figures import save
+from specialists.files import read_json, replacing, write_json
+from specialists.params import read
+from specialists.report import cell, csv
+from stages import run
+
+
+def main():
+    axes, network = read("table", students.Axes), read("distill.network", str)
+    teacher = read("network", str), read("method", str), read("k", int)
+    rows = [teacher, *((network, student, None) for student in axes.students)]
+    cells = [cell(*row, seed) for row in rows for seed in axes.seeds]
+    metrics, alone = (
+        {each: read_json(f"metrics/{kind}/{each}.json") for each in cells}
+        for kind in ("cells", "alone/cells")
+    )
+    cost = {each: read_json(f"metrics/cost/{each}.json") for each in (teacher[0], network)}
+    rows = students.table(axes, teacher, network, metrics, alone, cost)
+    write_json("metrics/table.json", rows)
+    for path, text in (("metrics/table.csv", csv(rows)), ("metrics/table.md", students.markdown(rows))):
+        with replacing(path) as draft:
+            draft.write_text(text)
+    save(students.picture(rows), "metrics/figures/students.png")
+    print(students.markdown(rows))
+
+
+if __name__ == "__main__":
+    run(main)

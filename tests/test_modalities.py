@@ -1,0 +1,230 @@
+"""Modality-specific distillation, against finite differences, hand calculation and plain distillation."""
+
+import copy
+import math
+
+import pytest
+import torch
+from torch import nn
+from torch.func import functional_call
+
+from specialists import modalities
+from specialists.distillation import distill
+from specialists.modalities import Blind, Method, Senses, Weigher, alone, meta_gradient
+
+KD = {"teacher": "mean", "alpha": 0.7, "temperature": 2.0}
+
+
+class Toy(nn.Module):
+    """A network of two modalities with batch normalisation and the question's mean embedding."""
+
+    def __init__(self, answers=4):
+        super().__init__()
+        self.image, self.words = nn.Linear(3, 5), nn.Embedding(6, 5, padding_idx=0)
+        self.norm, self.answer = nn.BatchNorm1d(5), nn.Linear(5, answers)
+
+    def forward(self, image_BRF, tokens_BL, length_B):
+        both_BH = self.image(image_BRF).mean(1) + self.words(tokens_BL).sum(1) / length_B.unsqueeze(1)
+        return self.answer(torch.tanh(self.norm(both_BH)))
+
+
+def toy(method, seed=0):
+    torch.manual_seed(seed)
+    return Senses(Toy(), 3, method)
+
+
+def batch(size=7, seed=1):
+    generator = torch.Generator().manual_seed(seed)
+    image = torch.randn(size, 2, 3, generator=generator)
+    tokens = torch.randint(2, 6, (size, 3), generator=generator)
+    return (image, tokens, torch.full((size,), 3)), torch.randint(4, (size,), generator=generator)
+
+
+def test_the_absent_modality_leaves_no_trace():
+    (image, tokens, length), _ = batch()
+    absent, network = torch.tensor([1.0, 2.0, 3.0]), Toy().eval()
+    others = (image + 1, tokens.flip(0), length)
+    for modality, same in (("image", (image, *others[1:])), ("question", (others[0], tokens, length))):
+        blind = Blind(network, modality, absent, 1)
+        assert torch.equal(blind(image, tokens, length), blind(*same))
+        assert not torch.equal(blind(image, tokens, length), blind(*others))
+    seen, one, _ = alone((image, tokens, length), "image", absent, 1)
+    assert torch.equal(seen, image) and one.tolist() == [[1]] * 7
+    assert torch.equal(alone((image, tokens, length), "question", absent, 1)[0][3, 1], absent)
+
+
+def test_teachers_by_hand():
+    logits_MBC = torch.randn(3, 4, 5)
+    specialist_B = torch.tensor([2, 0, 1, 2])
+    told = {name: teach(logits_MBC, specialist_B) for name, teach in modalities.TEACHERS.items()}
+    for b in range(4):
+        each = [logits_MBC[m, b].softmax(0) for m in range(3)]
+        assert torch.allclose(told["mean"][b], sum(each) / 3)
+        assert torch.equal(told["member"][b], each[0])
+        assert torch.equal(told["choice"][b], each[specialist_B[b]])
+
+
+def test_imitation_by_hand():
+    student, teacher = torch.tensor([[0.0, math.log(3.0)]]), torch.tensor([[0.5, 0.5]])
+    kl = modalities.imitation(student, teacher, temperature=1.0, form="kl")
+    mse = modalities.imitation(student, teacher, temperature=1.0, form="mse")
+    assert kl.item() == pytest.approx(0.5 * math.log(0.5 / 0.25) + 0.5 * math.log(0.5 / 0.75))
+    assert mse.item() == pytest.approx(2 * 0.25**2)
+
+
+@pytest.mark.parametrize("form", modalities.FORMS)
+def test_a_student_that_says_what_its_teacher_says_pays_nothing(form):
+    logits = torch.randn(6, 5) * 3
+    paid = modalities.imitation(logits, logits.softmax(1), temperature=2.0, form=form)
+    assert paid.abs().max() < 1e-5
+
+
+def test_kl_is_plain_distillation_that_knows_no_label():
+    logits, teacher, label = (
+        torch.randn(6, 5),
+        torch.randn(6, 5).softmax(1),
+        torch.zeros(6, dtype=torch.int64),
+    )
+    plain = distill(logits, teacher, label, alpha=1.0, temperature=3.0)
+    assert torch.equal(modalities.imitation(logits, teacher, temperature=3.0, form="kl"), plain)
+
+
+def test_the_only_informative_modality_is_the_salient_one():
+    both = torch.tensor([[0.9, 0.1], [0.2, 0.8], [0.5, 0.5]])
+    only = torch.stack([both, torch.full((3, 2), 0.5)])
+    salient = modalities.saliency(both, only)
+    assert torch.equal(salient[0], torch.ones(3))
+    by_hand = [math.exp(-sum(p * math.log(p / 0.5) for p in row)) for row in both.tolist()]
+    assert salient[1].tolist() == pytest.approx(by_hand, rel=1e-6)
+    assert (salient[1, :2] < 1).all()
+    assert modalities.saliency(torch.tensor([[1.0, 0.0]]), torch.tensor([[[0.0, 1.0]]])).item() < 1e-9
+
+
+def test_weights_of_the_population_are_the_mean_saliency_of_each_modality():
+    both, only = torch.randn(9, 4).softmax(1), torch.randn(2, 9, 4).softmax(2)
+    instance = modalities.fixed_weights("instance", both, only)
+    population = modalities.fixed_weights("population", both, only)
+    assert population.shape == instance.shape and torch.allclose(population[:, 4], instance.mean(1))
+    assert not modalities.fixed_weights("none", both, only).any()
+
+
+def losses(senses, strength=1.0):
+    """base_B and aux_IB of a batch, what they were made of, and an `imitate`."""
+    inputs, label = batch()
+    only = torch.randn(2, 7, 4, generator=torch.Generator().manual_seed(2)).softmax(2)
+
+    def imitate(logits, teacher):
+        return strength * modalities.imitation(logits, teacher, temperature=1.0, form="kl")
+
+    said = senses.train()(*inputs)
+    base = nn.functional.cross_entropy(said[0], label, reduction="none")
+    aux = torch.stack([imitate(*pair) for pair in zip(said[1:], only, strict=True)])
+    return base, aux, inputs, only, imitate
+
+
+def test_the_meta_gradient_is_that_of_finite_differences():
+    """One weight is moved a little, the virtual step taken anew, and the meta losses compared."""
+    torch.manual_seed(0)
+    network, rate, eps = Toy().double(), 0.3, 1e-5
+    (image, tokens, length), label = batch()
+    inputs, clean = (image.double(), tokens, length), (image.flip(0).double() * 2, tokens.flip(1), length)
+    only = torch.randn(2, 7, 4).softmax(2).double()
+    theta = {name: value.detach() for name, value in network.named_parameters()}
+    absent = torch.zeros(3)
+
+    def say(theta, asked):
+        state = {name: value.clone() for name, value in network.named_buffers()}
+        return functional_call(network, theta | state, asked)
+
+    def aux(theta):
+        said = [say(theta, alone(inputs, each, absent, 0)) for each in modalities.MODALITIES]
+        return torch.stack(
+            [modalities.imitation(s, t, temperature=1.0, form="kl") for s, t in zip(said, only, strict=True)]
+        )
+
+    def meta(theta):
+        return nn.functional.cross_entropy(say(theta, clean), label)
+
+    def moved(weight):
+        """rate * gradient of the weighted loss at these weights, by plain autograd."""
+        leaf = {name: value.clone().requires_grad_() for name, value in theta.items()}
+        base = nn.functional.cross_entropy(say(leaf, inputs), label, reduction="none")
+        total = (base + (weight * aux(leaf)).sum(0)).mean()
+        slopes = torch.autograd.grad(total, list(leaf.values()))
+        return {name: rate * slope for name, slope in zip(leaf, slopes, strict=True)}
+
+    network.train()
+    weight = torch.rand(2, 7).double()
+    found = rate * meta_gradient(theta, moved(weight), aux, meta)
+    for i, b in [(0, 0), (0, 5), (1, 2), (1, 6)]:
+        there = []
+        for sign in (1, -1):
+            other = weight.clone()
+            other[i, b] += sign * eps
+            virtual = {name: value - moved(other)[name] for name, value in theta.items()}
+            there.append(meta(virtual).item())
+        assert found[i, b].item() == pytest.approx((there[0] - there[1]) / (2 * eps), rel=1e-4, abs=1e-9)
+
+
+def test_the_virtual_step_moves_neither_weights_nor_batchnorm():
+    senses = toy(Method(**KD, weights="meta"))
+    base, aux, inputs, only, imitate = losses(senses)
+    before = {name: value.clone() for name, value in senses.network.state_dict().items()}
+    weight = senses.weigh(base, aux, inputs, only, imitate, *batch(seed=3))
+    assert all(torch.equal(value, before[name]) for name, value in senses.network.state_dict().items())
+    assert weight.shape == (2, 7) and not weight.requires_grad and ((weight > 0) & (weight < 1)).all()
+    assert all(parameter.grad is None for parameter in senses.parameters())
+
+
+def test_the_weigher_goes_where_the_meta_loss_falls():
+    torch.manual_seed(0)
+    weigher, aux = Weigher(), torch.rand(2, 50)
+    slope = torch.stack([torch.ones(50), -torch.ones(50)])
+    before = weigher(aux)
+    for _ in range(50):
+        weigher.learn(aux, slope)
+    assert (weigher(aux)[0] < before[0]).all() and (weigher(aux)[1] > before[1]).all()
+
+
+def test_a_weigher_goes_on_from_its_state_as_if_it_had_not_stopped():
+    aux, slope = torch.rand(2, 9), torch.randn(2, 9)
+    torch.manual_seed(0)
+    first, second = Weigher(), Weigher()
+    for _ in range(3):
+        first.learn(aux, slope)
+    second.load_state_dict(copy.deepcopy(first.state_dict()))
+    for weigher in (first, second):
+        weigher.learn(aux, slope)
+    assert torch.equal(first(aux), second(aux))
+
+
+def test_in_training_it_answers_three_times_and_in_evaluation_once():
+    inputs, _ = batch()
+    senses = toy(Method(**KD, weights="instance"))
+    assert senses.train()(*inputs).shape == (3, 7, 4) and senses.eval()(*inputs).shape == (1, 7, 4)
+    assert toy(Method(**KD)).train()(*inputs).shape == (1, 7, 4)
+
+
+def test_what_stands_for_an_absent_modality_is_learned_when_asked():
+    for absent, learned in (("zero", False), ("learned", True)):
+        senses = toy(Method(**KD, weights="instance", absent=absent))
+        _, aux, *_ = losses(senses)
+        aux.sum().backward()
+        assert (senses.absent_F.grad is not None) == learned
+        row = senses.network.words.weight.grad[senses.word]
+        assert bool(row.abs().sum() > 0) == learned
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"teacher": "best"}, "teacher: 'best' is unknown; known: mean, member, choice"),
+        ({"weights": "saliency"}, "weights: 'saliency' is unknown; known: none, population, instance, meta"),
+        ({"form": "l1"}, "form: 'l1' is unknown; known: kl, mse"),
+        ({"absent": "mean"}, "absent: 'mean' is unknown; known: zero, learned"),
+        ({"strength": -1.0}, "strength: -1.0 is out of range: at least 0"),
+    ],
+)
+def test_a_mistake_names_itself(settings, message):
+    with pytest.raises(ValueError, match=message.replace("(", r"\(")):
+        Method(**KD | settings)
