@@ -56,18 +56,22 @@ def _new(store, name, path, picture, digest):
     served = Served()
     served.model = Onnx(path)
     example, said = pandas.DataFrame([asked]), [served.answer(**asked)]
-    del served.model
+    shape = {"signature": infer_signature(example, said), "input_example": example}
     with mlflow.start_run(experiment_id=store.id, run_name=f"{name} (model)", tags={"kind": "model"}):
-        made = mlflow.pyfunc.log_model(
-            name=name,
-            python_model=served,
-            artifacts={"onnx": str(path)},
-            code_paths=[str(ROOT / "specialists")],
-            signature=infer_signature(example, said),
-            input_example=example,
-            pip_requirements=str(ROOT / "requirements.txt"),
-            registered_model_name=name,
-        )
-    version = made.registered_model_version
-    store.client.set_model_version_tag(name, version, "digest", digest)
-    return version
+        made = mlflow.pyfunc.log_model(name=name, registered_model_name=name, **shape, **contents(path))
+    store.client.set_model_version_tag(name, made.registered_model_version, "digest", digest)
+    return made.registered_model_version
+
+
+def saved(path, folder):
+    """The same as a folder, for a server that needs no registry."""
+    mlflow.pyfunc.save_model(folder, **contents(path))
+
+
+def contents(path):
+    return {
+        "python_model": Served(),
+        "artifacts": {"onnx": str(path)},
+        "code_paths": [str(ROOT / "specialists")],
+        "pip_requirements": str(ROOT / "requirements.txt"),
+    }

@@ -1,10 +1,132 @@
-"""python -m stages.load [--quick]
+"""python -m stages.load
 
-How fast questions are answered, by the ensemble and by the student, in fp32 and in int8: in this process, from
-the bytes of a picture and from what the eyes saw of it, and through MLflow's server by 1, 4 and 16 clients who
-ask as soon as they are answered. Prints two tables in markdown, measured in one run.
+How fast questions are answered, by the ensemble and by the student, in fp32 and in int8: in this process, and
+through MLflow's server by 1, 4 and 16 clients, each of whom asks again as soon as it is answered. Measured in
+one run, printed as a table in markdown. In this process the picture is decoded already.
 
-reads   params: threads, networks, network, method, k, seed, distill.network, distill.champion; data/features,
-        models/onnx, models/cells
+reads   models/onnx/*.onnx, pictures and questions of data.root
 writes  nothing that stays
 """
+
+import base64
+import http.client
+import json
+import os
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import numpy as np
+
+from specialists import answering
+from specialists.data import clevr
+from specialists.params import read
+from stages import run
+
+SECONDS, CLIENTS = 8, (1, 4, 16)
+NAMES = ("ensemble", "ensemble-int8", "student", "student-int8")
+
+
+def main():
+    from specialists.served import saved  # which loads mlflow, for which --help need not wait
+
+    report = clevr.read(read("data.root", str), "val")
+    asked = [(report.images[i], report.text[row]) for row, i in enumerate(report.image[:200])]
+    print("| | in this process, ms | questions/s | served, p50 ms | p99 ms |", end="")
+    print(*(f" {clients} clients, questions/s |" for clients in CLIENTS), sep="")
+    print("|" + "---|" * (5 + len(CLIENTS)))
+    for name in NAMES:
+        path = f"models/onnx/{name}.onnx"
+        seconds = alone(answering.Onnx(path), asked)
+        with tempfile.TemporaryDirectory() as folder:
+            saved(path, f"{folder}/model")
+            with Server(f"{folder}/model") as port:
+                served = [together(port, asked, clients) for clients in CLIENTS]
+        row = [1000 * np.median(seconds), 1 / np.mean(seconds)]
+        row += [1000 * np.percentile(served[0], q) for q in (50, 99)]
+        row += [len(times) / SECONDS for times in served]
+        print(f"| {name} | {' | '.join(f'{value:.1f}' for value in row)} |", flush=True)
+
+
+def alone(model, asked):
+    """Seconds of each question, from pixels and numbered words to answers."""
+    inputs = [
+        (
+            answering.pixels(Path(image).read_bytes(), model.about["size"]),
+            *answering.words(text, model.about["words"], model.about["longest"]),
+        )
+        for image, text in asked
+    ]
+    times = []
+    for each in inputs[:20] + inputs * 3:
+        start = time.perf_counter()
+        model.run(*each)
+        times.append(time.perf_counter() - start)
+    return times[20:]
+
+
+class Server:
+    """`mlflow models serve` on the loopback address, with one model."""
+
+    def __init__(self, uri):
+        with socket.socket() as free:
+            free.bind(("127.0.0.1", 0))
+            self.port = free.getsockname()[1]
+        command = f"models serve -m {uri} --env-manager local --port {self.port} --host 127.0.0.1"
+        self.process = subprocess.Popen(
+            [sys.executable, "-m", "mlflow", *command.split()],
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            start_new_session=True,
+        )
+
+    def __enter__(self):
+        for _ in range(240):
+            try:
+                if call(http.client.HTTPConnection("127.0.0.1", self.port), "GET", "/ping") == 200:
+                    return self.port
+            except OSError:
+                time.sleep(0.5)
+        raise ValueError("mlflow models serve: no answer within two minutes")
+
+    def __exit__(self, *_):
+        os.killpg(self.process.pid, 15)
+        self.process.wait()
+
+
+def call(connection, method, place, body=None):
+    connection.request(method, place, body, {"Content-Type": "application/json"})
+    response = connection.getresponse()
+    response.read()
+    return response.status
+
+
+def together(port, asked, clients):
+    """Seconds of every answer to so many clients within SECONDS."""
+    bodies = [
+        json.dumps(
+            {"inputs": {"image": base64.b64encode(Path(image).read_bytes()).decode(), "question": text}}
+        )
+        for image, text in asked
+    ]
+
+    def client(first):
+        connection, times = http.client.HTTPConnection("127.0.0.1", port), []
+        call(connection, "POST", "/invocations", bodies[first])
+        end = time.perf_counter() + SECONDS
+        while (start := time.perf_counter()) < end:
+            if call(connection, "POST", "/invocations", bodies[(first + len(times)) % len(bodies)]) != 200:
+                raise ValueError("the server refused a question of data.root")
+            times.append(time.perf_counter() - start)
+        return times
+
+    with ThreadPoolExecutor(clients) as pool:
+        return sum(pool.map(client, range(clients)), [])
+
+
+if __name__ == "__main__":
+    run(main)

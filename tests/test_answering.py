@@ -1,0 +1,151 @@
+"""From a picture and a question to an answer: as PyTorch says it, and every mistake in one line."""
+
+import io
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from specialists import answering
+from specialists.answering import Onnx, best
+from specialists.data.text import encode
+from specialists.export import Answerer, described, exported, quantized
+from specialists.networks import san, scene_cnn
+
+WORDS = ["<padding>", "<unknown>", "are", "cube", "cubes", "how", "is", "many", "red", "the", "what"]
+SAN = {
+    "blocks": 0,
+    "width": 4,
+    "embedding": 8,
+    "lstm": 8,
+    "pool": "mean",
+    "attention": 8,
+    "glimpses": 2,
+    "hidden": 8,
+}
+
+
+def png(width=32, height=32, **options):
+    rng = np.random.default_rng(0)
+    image = Image.fromarray(rng.integers(0, 256, (height, width, 3), dtype=np.uint8))
+    image.save(file := io.BytesIO(), "PNG", **options)
+    return file.getvalue()
+
+
+@pytest.fixture(scope="module")
+def model():
+    torch.manual_seed(0)
+    settings = scene_cnn.Settings(2, 3, 8, 8, images=1, steps=1, batch=1, lr=0.1)
+    eyes = scene_cnn.SceneCNN(settings, torch.Generator().manual_seed(0))
+    return Answerer(eyes, [san.Network((2, 3), 8, len(WORDS), 4, **SAN) for _ in range(2)]).eval()
+
+
+def asked(seed, words, pictures=1):
+    rng = np.random.default_rng(seed)
+    pixels = rng.integers(0, 256, (pictures, 64, 96, 3), dtype=np.uint8)
+    return pixels, rng.integers(2, len(WORDS), (pictures, words)), np.full(pictures, words)
+
+
+@pytest.fixture(scope="module")
+def files(model, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("onnx")
+    about = {"words": WORDS, "answers": ["no", "red", "two", "yes"], "size": [64, 96], "longest": 6}
+    whole = exported(model, asked(0, 5))
+    for name, content in (("fp32", whole), ("int8", quantized(whole, [asked(i, 5) for i in range(8)]))):
+        (folder / f"{name}.onnx").write_bytes(described(content, about))
+    return folder
+
+
+@pytest.mark.parametrize(("words", "pictures"), [(5, 1), (2, 1), (6, 3)])
+def test_in_fp32_it_says_what_pytorch_says_for_any_number_of_words_and_pictures(
+    model, files, words, pictures
+):
+    inputs = asked(words, words, pictures)
+    with torch.no_grad():
+        expected = model(*map(torch.from_numpy, inputs)).numpy()
+    found = Onnx(files / "fp32.onnx").run(*inputs)
+    assert found.shape == (2, pictures, 4)
+    np.testing.assert_allclose(found, expected, atol=1e-5)
+
+
+def test_in_int8_it_says_nearly_that_in_fewer_bytes(model, files):
+    inputs = asked(1, 5)
+    exact, rough = (Onnx(files / f"{kind}.onnx").run(*inputs) for kind in ("fp32", "int8"))
+    assert not np.array_equal(exact, rough)
+    np.testing.assert_allclose(rough, exact, atol=0.05)
+    assert (files / "int8.onnx").stat().st_size < 0.9 * (files / "fp32.onnx").stat().st_size
+
+
+def test_the_same_model_is_the_same_bytes(model):
+    assert exported(model, asked(0, 5)) == exported(model, asked(0, 5))
+
+
+def test_a_picture_and_a_question_are_read_as_in_training(files):
+    tokens, length = answering.words("What red cube?", WORDS, 6)
+    expected, _ = encode(["What red cube?"], WORDS, 3)
+    assert tokens.tolist() == expected.tolist() and length.tolist() == [3]
+    probability_MC = Onnx(files / "fp32.onnx")(png(), "How many red cubes are there?")
+    assert probability_MC.shape == (2, 4) and np.allclose(probability_MC.sum(1), 1)
+
+
+def test_words_that_say_nothing_are_passed_over_unless_they_were_learned():
+    plain, there = (
+        answering.words(f"how many cubes are{end}", WORDS, 6)[0] for end in ("", " there, please")
+    )
+    assert plain.tolist() == there.tolist()
+    learned = answering.words("how many cubes are there", [*WORDS, "there"], 6)[0]
+    assert learned[0, -1] == len(WORDS)
+
+
+@pytest.mark.parametrize(
+    ("question", "message"),
+    [
+        ("", "question: '' has no words"),
+        ("?!", "question: '?!' has no words"),
+        ("there", "question: 'there' has no words"),
+        (
+            "how many zebras are in Kenya",
+            "question: unknown words zebras, in, kenya; known: are cube cubes how is",
+        ),
+        ("red " * 7, "question: it has 7 words, the limit is 6"),
+    ],
+)
+def test_a_question_that_cannot_be_read_is_one_line(question, message):
+    with pytest.raises(ValueError) as error:
+        answering.words(question, WORDS, 6)
+    assert str(error.value).startswith(message) and "\n" not in str(error.value)
+
+
+def jpeg():
+    Image.new("RGB", (8, 8)).save(file := io.BytesIO(), "JPEG")
+    return file.getvalue()
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (b"", "image: expected a PNG, found 0 bytes of something else"),
+        (b"GIF89a", "image: expected a PNG, found 6 bytes of something else"),
+        (jpeg(), "of something else"),
+        (png()[:200], "image: expected a PNG, but "),
+        (png(4097, 1), "image: expected a PNG, but 4097 x 1 pixels, the limit is 4096"),
+    ],
+)
+def test_a_picture_that_cannot_be_read_is_one_line(content, message):
+    with pytest.raises(ValueError) as error:
+        answering.pixels(content, (64, 96))
+    assert message in str(error.value) and "\n" not in str(error.value) and " at 0x" not in str(error.value)
+
+
+def test_a_picture_of_any_kind_and_size_becomes_pixels_of_the_size_asked_for():
+    for mode in ("L", "RGBA", "P"):
+        Image.new(mode, (7, 5)).save(file := io.BytesIO(), "PNG")
+        found = answering.pixels(file.getvalue(), (64, 96))
+        assert found.shape == (1, 64, 96, 3) and found.dtype == np.uint8
+
+
+def test_the_best_answers_come_in_order():
+    found = best(np.array([0.1, 0.6, 0.1, 0.2], np.float32), ["a", "b", "c", "d"])
+    assert [each["answer"] for each in found] == ["b", "d", "a"]
+    assert found[0]["probability"] == pytest.approx(0.6)

@@ -1,0 +1,176 @@
+"""The students' pipeline at smoke scale, and what is made of its numbers."""
+
+import base64
+import json
+import signal
+import subprocess
+import sys
+import urllib.error
+import urllib.request
+
+import pytest
+from mlflow import MlflowClient
+
+from specialists import students
+from stages.load import Server
+from tests.conftest import edit, run, stage
+from tests.test_reliability import outputs
+
+TEACHER, STUDENT = "cells/san-mcl_kd-k1-s0", "cells/san_small-kd-s0"
+PICTURE = "data/stand_in/images/val/CLEVR_val_000000.png"
+
+
+@pytest.fixture
+def clone(finished_students, tmp_path):
+    return run(tmp_path, "cp", "-r", str(finished_students), "specialists") and tmp_path / "specialists"
+
+
+def cells(top1s):
+    split = {number: 0.0 for number in students.NUMBERS}
+    return {name: {s: split | {"top1": value} for s in ("select", "report")} for name, value in top1s.items()}
+
+
+def test_what_a_student_recovers_by_hand():
+    axes = students.Axes(["alone", "kd"], [0, 1], [0, 1])
+    top1s = {"san-mcl-k1-s0": 60, "san-mcl-k1-s1": 62, "small-alone-s0": 50, "small-alone-s1": 52}
+    top1s |= {"small-kd-s0": 56, "small-kd-s1": 61}
+    alone = {name: {s: {"image": 1.0, "question": 2.0} for s in ("select", "report")} for name in top1s}
+    cost = {
+        name: {"parameters": 1000, "flops": 2e6, "latency_1_ms": 1, "latency_64_ms": 2}
+        for name in ("san", "small")
+    }
+    rows = students.table(axes, ("san", "mcl", 1), "small", cells(top1s), alone, cost)
+    assert list(rows) == ["san-mcl-k1", "small-alone", "small-kd"]
+    assert [row["recovered"] for row in rows.values()] == [1.0, 0.0, 0.75]
+    assert rows["small-kd"]["report"]["top1"] == {"mean": 58.5, "std": pytest.approx(3.5355339)}
+    lines = students.markdown(rows).splitlines()
+    assert "| **58.50 ± 3.54** | 75 % | 1.00 ± 0.00 | 2.00 ± 0.00 |" in lines[-1]
+    assert "| the ensemble | 61.00 ± 1.41 | 100 % |" in lines[2]
+
+
+def test_every_row_is_there_and_follows_from_its_cells(finished_students):
+    rows = json.loads((finished_students / "metrics/table.json").read_text())
+    assert set(rows) == {"san-mcl_kd-k1", "san_small-alone", "san_small-kd", "san_small-msd_meta"}
+    for name, row in rows.items():
+        one, alone = (
+            json.loads((finished_students / f"metrics/{kind}/{name}-s0.json").read_text())["report"]
+            for kind in ("cells", "alone/cells")
+        )
+        assert row["report"]["top1"]["mean"] == one["top1"]
+        assert row["report"]["question_alone"]["mean"] == alone["question"]
+    assert rows["san-mcl_kd-k1"]["flops"] > 5 * rows["san_small-kd"]["flops"]
+
+
+def test_every_row_is_a_run_in_mlflow(finished_students):
+    client = MlflowClient(f"sqlite:///{finished_students}/mlflow.db")
+    found = client.search_runs([client.get_experiment_by_name("table").experiment_id], "tags.kind = 'cell'")
+    named = {each.info.run_name: each.data for each in found}
+    assert set(named) == {
+        f"{name}-s0" for name in ("san-mcl_kd-k1", *(f"san_small-{m}" for m in ("alone", "kd", "msd_meta")))
+    }
+    kd = named["san_small-kd-s0"]
+    assert kd.params["distill.methods.kd.teacher"] == "mean" and kd.tags["k"] == "none"
+    assert kd.metrics["question_alone"] > 0
+
+
+def test_without_weight_modalities_are_plain_distillation_to_the_last_bit(clone):
+    def change(params):
+        kd = params["distill"]["methods"]["kd"]
+        params["distill"]["methods"]["msd_instance"] = kd | {"weights": "instance", "strength": 0.0}
+
+    edit(clone, change)
+    stage(clone, "student", "san_small", "msd_instance", TEACHER, "0", "cells/other")
+    stage(clone, "student", "san_small", "kd", TEACHER, "0", "cells/kd")
+    weights = [(clone / f"models/cells/{name}.safetensors").read_bytes() for name in ("other", "kd")]
+    assert weights[0] == weights[1] == (clone / f"models/{STUDENT}.safetensors").read_bytes()
+
+
+def test_killed_while_it_learns_weights_it_ends_in_the_same_bytes(clone):
+    edit(clone, lambda params: params["distill"]["budget"].update(epochs=6, batch=16))
+    arguments = ("san_small", "msd_meta", TEACHER, "0", "cells/killed")
+    stage(clone, "student", *arguments)
+    whole = outputs(clone)
+    for path in clone.rglob("killed*"):
+        path.unlink()
+    command = [sys.executable, "-m", "stages.student", *arguments]
+    with subprocess.Popen(command, cwd=clone, stderr=subprocess.PIPE, text=True) as process:
+        for _ in range(3):
+            process.stderr.readline()
+        process.send_signal(signal.SIGKILL)
+    done = stage(clone, "student", *arguments)
+    assert "epoch 1/6" not in done.stderr and outputs(clone) == whole
+
+
+def test_another_teacher_or_weighting_is_another_student_and_no_other_stage(clone):
+    done = run(clone, "dvc", "exp", "run", "-S", "distill.methods.kd.teacher=choice")
+    ran = [
+        line.split("'")[1].split("@")[0] for line in done.stdout.splitlines() if line.startswith("Running")
+    ]
+    expected = ["student", "evaluate_student", "blind_student", "students", "track", "export", "register"]
+    assert sorted(ran) == sorted(expected)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ((PICTURE, "how many zebras are there"), "stages.ask: question: unknown words zebras; known: "),
+        ((PICTURE, ""), "stages.ask: question: '' has no words"),
+        (("README.md", "how many cubes are there"), "stages.ask: image: expected a PNG, found "),
+        (("nowhere.png", "how many cubes are there"), "nowhere.png"),
+    ],
+)
+def test_a_question_that_cannot_be_answered_is_one_line(finished_students, arguments, message):
+    done = stage(finished_students, "ask", *arguments, check=False)
+    assert done.returncode == 1 and done.stderr.count("\n") == 1 and message in done.stderr
+
+
+def test_asked_on_the_command_line_student_and_ensemble_answer(finished_students):
+    question = "How many red cubes are there?"
+    lines = stage(finished_students, "ask", PICTURE, question).stdout.splitlines()
+    assert len(lines) == 3 and all("%" in line for line in lines)
+    lines = stage(finished_students, "ask", PICTURE, question, "--ensemble").stdout.splitlines()
+    assert [line.split(":")[0] for line in lines[3:]] == ["member 0", "member 1"]
+    assert sum("specialist" in line for line in lines) == 1
+
+
+def ask(port, body):
+    request = urllib.request.Request(
+        f"http://127.0.0.1:{port}/invocations",
+        json.dumps(body).encode(),
+        {"Content-Type": "application/json"},
+    )
+    try:
+        with urllib.request.urlopen(request) as response:
+            return response.status, json.load(response)
+    except urllib.error.HTTPError as error:
+        with error:
+            return error.code, json.load(error)
+
+
+def test_the_champion_answers_from_the_registry_and_refuses_in_one_line(finished_students, monkeypatch):
+    """As in the README: `mlflow models serve -m models:/student@champion`, over HTTP."""
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{finished_students}/mlflow.db")
+    picture = base64.b64encode((finished_students / PICTURE).read_bytes()).decode()
+    asked = {"image": picture, "question": "How many red cubes are there?"}
+    with Server("models:/student@champion") as port:
+        status, said = ask(port, {"inputs": asked})
+        assert status == 200
+        (answer,) = said["predictions"]
+        assert set(answer) == {"answer", "probability", "runners_up"} and len(answer["runners_up"]) == 3
+        told = stage(finished_students, "ask", PICTURE, asked["question"]).stdout.splitlines()
+        assert told[0].split() == [f"{answer['probability']:.1%}", answer["answer"]]
+        for change, message in [
+            ({"question": "how many zebras"}, "question: unknown words zebras; known: "),
+            ({"question": ""}, "question: '' has no words"),
+            ({"image": "?"}, "image: not base64"),
+            ({"image": base64.b64encode(b"GIF89a").decode()}, "image: expected a PNG, found 6 bytes"),
+        ]:
+            status, said = ask(port, {"inputs": asked | change})
+            assert status == 400 and said["message"].startswith(message) and "Traceback" not in str(said)
+
+
+def test_the_same_file_is_registered_once(clone):
+    client = MlflowClient(f"sqlite:///{clone}/mlflow.db")
+    before = client.get_model_version_by_alias("student", "champion").version
+    assert f"is version {before}" in stage(clone, "register", "student").stdout
+    assert len(client.search_model_versions("name = 'student'")) == 1
