@@ -35,8 +35,13 @@ TEACHERS = {
 
 @dataclass(frozen=True)
 class Method:
-    """A row of the table: alpha and temperature are plain KD's, alpha = 0 is a student that learns alone."""
+    """A row of the table: alpha and temperature are plain KD's, alpha = 0 is a student that learns alone.
 
+    `budget` is the name of one in distill.budgets: a student alone overfits where one that is taught still
+    gains. Learned weights learn in one step of `every` so many, which is nearly all that they cost.
+    """
+
+    budget: str
     teacher: str
     alpha: float
     temperature: float
@@ -44,14 +49,16 @@ class Method:
     strength: float = 1.0
     form: str = "kl"
     absent: str = "zero"
+    every: int = 1
 
     def __post_init__(self):
         known = {"teacher": TEACHERS, "weights": WEIGHTS, "form": FORMS, "absent": ("zero", "learned")}
         for name, values in known.items():
             if getattr(self, name) not in values:
                 raise ValueError(f"{name}: {getattr(self, name)!r} is unknown; known: {', '.join(values)}")
-        if not self.strength >= 0:
-            raise ValueError(f"strength: {self.strength} is out of range: at least 0")
+        for name, least in (("strength", 0), ("every", 1)):
+            if not getattr(self, name) >= least:
+                raise ValueError(f"{name}: {getattr(self, name)} is out of range: at least {least}")
 
 
 def alone(inputs, modality, absent_F, word):
@@ -156,6 +163,8 @@ class Senses(nn.Module):
         self.absent_F = nn.Parameter(torch.zeros(channels), requires_grad=learned)
         self.word = UNKNOWN if learned else PADDING
         self.weigher = Weigher() if method.weights == "meta" else None
+        self.every = method.every
+        self.register_buffer("steps", torch.zeros((), dtype=torch.int64))
 
     def forward(self, *inputs, generator=None):
         asked = [inputs]
@@ -166,6 +175,9 @@ class Senses(nn.Module):
 
     def weigh(self, base_B, aux_IB, inputs, only_IBC, imitate, clean, label_B):
         """w_IB, once the weigher has learned from what a virtual step would do to a clean batch."""
+        self.steps += 1
+        if (self.steps.item() - 1) % self.every:
+            return self.weigher(aux_IB.detach()).detach()
         theta = {name: value.detach() for name, value in self.network.named_parameters()}
         told_IB = aux_IB.detach()
         total = (base_B + (self.weigher(told_IB).detach() * aux_IB).sum(0)).mean()

@@ -3,7 +3,7 @@
 Train one small NETWORK as row METHOD of the students' table says: alone, by plain distillation from an
 ensemble, or imitating also what that makes of each modality.
 
-reads   params: threads, networks.NETWORK, distill.budget, distill.methods.METHOD; data/features,
+reads   params: threads, networks.NETWORK, distill.budgets, distill.methods.METHOD; data/features,
         models/teachers/TEACHER.safetensors
 writes  models/CELL.safetensors, an ensemble of one; models/absent/CELL.safetensors, what stands for an absent
         modality; metrics/curves/CELL.json
@@ -29,7 +29,8 @@ from stages import run
 
 def main(network: str, method: str, teacher: str, seed: int, cell: str):
     setup(read("threads", int))
-    budget, how = read("distill.budget", Budget), read(f"distill.methods.{method}", modalities.Method)
+    how = read(f"distill.methods.{method}", modalities.Method)
+    budget = read(f"distill.budgets.{how.budget}", Budget)
     data, teacher_file = prepared.load("data/features"), f"models/teachers/{teacher}.safetensors"
     rows, clean = data.rows("train"), data.rows("select")
     told = load_file(teacher_file)

