@@ -59,6 +59,10 @@ class Method:
         for name, least in (("strength", 0), ("every", 1)):
             if not getattr(self, name) >= least:
                 raise ValueError(f"{name}: {getattr(self, name)} is out of range: at least {least}")
+        if not 0 <= self.alpha <= 1:
+            raise ValueError(f"alpha: {self.alpha} is out of range: 0 to 1")
+        if not self.temperature > 0:
+            raise ValueError(f"temperature: {self.temperature} is out of range: above 0")
 
 
 def alone(inputs, modality, absent_F, word):
@@ -66,7 +70,7 @@ def alone(inputs, modality, absent_F, word):
     image_BRF, tokens_BL, length_B = inputs
     if modality == "image":
         return image_BRF, torch.full_like(tokens_BL[:, :1], word), torch.ones_like(length_B)
-    return absent_F.to(image_BRF.dtype).expand_as(image_BRF), tokens_BL, length_B
+    return absent_F.to(image_BRF).expand_as(image_BRF), tokens_BL, length_B
 
 
 class Blind(nn.Module):
@@ -167,11 +171,16 @@ class Senses(nn.Module):
         self.register_buffer("steps", torch.zeros((), dtype=torch.int64))
 
     def forward(self, *inputs, generator=None):
-        asked = [inputs]
-        if self.training and self.several:
-            asked += [alone(inputs, modality, self.absent_F, self.word) for modality in MODALITIES]
         with torch.autocast(inputs[0].device.type, torch.bfloat16):
-            return torch.stack([self.network(*each) for each in asked]).float()
+            said = [self.network(*inputs)]
+            if self.training and self.several:
+                said += [self._aside(alone(inputs, m, self.absent_F, self.word)) for m in MODALITIES]
+            return torch.stack(said).float()
+
+    def _aside(self, inputs, theta=None):
+        """A pass that leaves no trace in batch normalisation, perhaps with other weights."""
+        state = {name: value.clone() for name, value in self.network.named_buffers()}
+        return functional_call(self.network, (theta or {}) | state, inputs)
 
     def weigh(self, base_B, aux_IB, inputs, only_IBC, imitate, clean, label_B):
         """w_IB, once the weigher has learned from what a virtual step would do to a clean batch."""
@@ -184,20 +193,14 @@ class Senses(nn.Module):
         slopes = torch.autograd.grad(total, list(self.network.parameters()), retain_graph=True)
         step = {name: RATE * slope for name, slope in zip(theta, slopes, strict=True)}
 
-        def say(theta, asked):
-            state = {
-                name: value.clone() for name, value in self.network.named_buffers()
-            }  # which training moves
-            return functional_call(self.network, theta | state, asked)
-
         def aux(theta):
             asked = [alone(inputs, modality, self.absent_F.detach(), self.word) for modality in MODALITIES]
-            said = [say(theta, each) for each in asked]
+            said = [self._aside(each, theta) for each in asked]
             return torch.stack([imitate(*pair) for pair in zip(said, only_IBC, strict=True)])
 
         def meta(theta):
-            return F.cross_entropy(say(theta, clean), label_B)
+            return F.cross_entropy(self._aside(clean, theta), label_B)
 
         with onednn.without():
-            self.weigher.learn(told_IB, meta_gradient(theta, step, aux, meta))
+            self.weigher.learn(told_IB, RATE * meta_gradient(theta, step, aux, meta))
         return self.weigher(told_IB).detach()

@@ -9,6 +9,7 @@ from specialists.report import NUMBERS, _text, cell, name
 
 TITLES = {
     "alone": "alone",
+    "alone_long": "alone, for as long as the others",
     "kd": "KD, the ensemble's mean",
     "kd_member": "KD, one member",
     "kd_choice": "KD, each example's specialist",

@@ -32,7 +32,7 @@ def main(network: str, method: str, teacher: str, seed: int, cell: str):
     how = read(f"distill.methods.{method}", modalities.Method)
     budget = read(f"distill.budgets.{how.budget}", Budget)
     data, teacher_file = prepared.load("data/features"), f"models/teachers/{teacher}.safetensors"
-    rows, clean = data.rows("train"), data.rows("select")
+    rows = data.rows("train")
     told = load_file(teacher_file)
     teach = modalities.TEACHERS[how.teacher]
     both_NC, *only = (
@@ -58,8 +58,8 @@ def main(network: str, method: str, teacher: str, seed: int, cell: str):
         aux_IB = torch.stack([imitate(*pair) for pair in zip(logits_TBC[1:], only_IBC, strict=True)])
         if how.weights == "meta":
             inputs, _ = data.batch(rows[position_B])
-            drawn = torch.randint(len(clean), (len(label_B),), generator=generator, device=DEVICE).cpu()
-            weight_IB = senses.weigh(base_B, aux_IB, inputs, only_IBC, imitate, *data.batch(clean[drawn]))
+            clean = torch.randint(len(rows), (len(label_B),), generator=generator, device=DEVICE).cpu()
+            weight_IB = senses.weigh(base_B, aux_IB, inputs, only_IBC, imitate, *data.batch(rows[clean]))
         else:
             weight_IB = weight_IN[:, position_B]
         return base_B + (weight_IB * aux_IB).sum(0), None
