@@ -5,6 +5,8 @@ B batch, H x W pixels, L words, M members, C answers
 
 import io
 import json
+import struct
+import warnings
 
 import numpy as np
 import onnxruntime
@@ -13,7 +15,8 @@ from PIL import Image, UnidentifiedImageError
 from specialists.data.text import UNKNOWN, encode, tokenize
 
 INPUTS = ("pixels", "tokens", "length")
-LONGEST_SIDE = 4096
+LONGEST_SIDE, MOST_BYTES = 4096, 32 << 20
+BROKEN = (OSError, SyntaxError, ValueError, IndexError, struct.error, Image.DecompressionBombError)
 # Words of everyday questions that say nothing about the picture; where no training question had them they are
 # passed over, while any other unknown word is an error.
 FILLERS = {"a", "an", "can", "currently", "exactly", "now", "please", "see", "there", "visible", "we"}
@@ -22,18 +25,22 @@ FILLERS = {"a", "an", "can", "currently", "exactly", "now", "please", "see", "th
 def pixels(content, size):
     """The bytes of a PNG file -> (1, H, W, 3) uint8 at size = (H, W)."""
     try:
-        with Image.open(io.BytesIO(content), formats=["PNG"]) as image:
-            if max(image.size) > LONGEST_SIDE:
-                raise ValueError(f"{image.width} x {image.height} pixels, the limit is {LONGEST_SIDE}")
-            return np.asarray(image.convert("RGB").resize(size[::-1], Image.Resampling.BILINEAR))[None]
+        if len(content) > MOST_BYTES:
+            raise ValueError(f"more than {MOST_BYTES >> 20} MiB of something")
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # what Pillow says of pictures that it reads all the same
+            with Image.open(io.BytesIO(content), formats=["PNG"]) as image:
+                if max(image.size) > LONGEST_SIDE:
+                    raise ValueError(f"{image.width} x {image.height} pixels, the limit is {LONGEST_SIDE}")
+                return np.array(image.convert("RGB").resize(size[::-1], Image.Resampling.BILINEAR))[None]
     except UnidentifiedImageError:
         raise ValueError(f"image: expected a PNG, found {len(content)} bytes of something else") from None
-    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
+    except BROKEN as error:
         raise ValueError(f"image: expected a PNG, but {' '.join(str(error).split())[:120]}") from None
 
 
 def words(question, known, longest):
-    """A question -> (tokens (1, L), length (1,)); a word that the networks have never read is an error."""
+    """A question -> (tokens (1, L), length (1,)); a word that the networks have not learned is an error."""
     asked = [word for word in tokenize(question) if word in known or word not in FILLERS]
     if not asked:
         raise ValueError(f"question: {question[:80]!r} has no words")
@@ -54,8 +61,12 @@ class Onnx:
     def __init__(self, path, threads=1):
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = options.inter_op_num_threads = threads
-        self.session = onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
-        self.about = json.loads(self.session.get_modelmeta().custom_metadata_map["specialists"])
+        try:
+            self.session = onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
+            self.about = json.loads(self.session.get_modelmeta().custom_metadata_map["specialists"])
+        except Exception as error:  # onnxruntime's have nothing in common
+            reason = " ".join(str(error).split())[:160]
+            raise ValueError(f"{path}: not a model of stages.export ({reason}); run it again") from None
 
     def __call__(self, content, question):
         """probability_MC of the members, for a picture's bytes and a question."""

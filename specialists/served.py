@@ -1,7 +1,6 @@
 """A model file as MLflow serves it: pictures and questions in, answers out, mistakes as HTTP 400."""
 
 import base64
-import binascii
 import hashlib
 from pathlib import Path
 
@@ -34,17 +33,21 @@ class Served(PythonModel):
             raise Refused.invalid_parameter_value(str(error)) from None
 
     def answer(self, image, question):
+        for name, value in (("image", image), ("question", question)):
+            if not isinstance(value, str):
+                raise ValueError(f"{name}: found {type(value).__name__}, expected text")
         try:
             content = base64.b64decode(image, validate=True)
-        except binascii.Error as error:
+        except ValueError as error:
             raise ValueError(f"image: not base64 ({error})") from None
         first, *others = best(self.model(content, question).mean(0), self.model.about["answers"], 4)
         return first | {"runners_up": others}
 
 
 def register(store, name, path, picture):
-    """The newest version of the model `name`, called its champion; the same file is registered once."""
-    digest = hashlib.sha256(Path(path).read_bytes()).hexdigest()[:16]
+    """The newest version of the model `name`, called its champion; the same file and code are one version."""
+    code = [ROOT / "specialists" / name for name in ("answering.py", "served.py", "data/text.py")]
+    digest = hashlib.sha256(b"".join(Path(p).read_bytes() for p in (path, *code))).hexdigest()[:16]
     known = store.client.search_model_versions(f"name = '{name}' and tags.digest = '{digest}'")
     version = known[0].version if known else _new(store, name, path, picture, digest)
     store.client.set_registered_model_alias(name, "champion", version)

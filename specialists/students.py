@@ -19,6 +19,10 @@ TITLES = {
 }
 
 
+MEASURED = (*NUMBERS, *(f"{modality}_alone" for modality in MODALITIES))
+COST = ("parameters", "flops", "latency_1_ms", "latency_64_ms")
+
+
 @dataclass(frozen=True)
 class Axes:
     """`table` of params.yaml: a teacher per seed, made of these members, and the students that it has."""
@@ -34,6 +38,8 @@ class Axes:
         for student in self.students:
             if student not in TITLES:
                 raise ValueError(f"students: {student!r} is unknown; known: {', '.join(TITLES)}")
+        if "alone" not in self.students:
+            raise ValueError("students: alone is missing, which the others are measured by")
 
 
 def table(axes, teacher, network, metrics, alone, cost):
@@ -41,9 +47,9 @@ def table(axes, teacher, network, metrics, alone, cost):
     rows = {name(*teacher): _row(axes, *teacher, metrics, alone, cost)}
     for student in axes.students:
         rows[name(network, student, None)] = _row(axes, network, student, None, metrics, alone, cost)
-    low, high = (rows.get(row) for row in (name(network, "alone", None), name(*teacher)))
+    low, high = rows[name(network, "alone", None)], rows[name(*teacher)]
     for row in rows.values():
-        row["recovered"] = _gap(low, row) / _gap(low, high) if low and _gap(low, high) else None
+        row["recovered"] = _gap(low, row) / _gap(low, high) if _gap(low, high) else None
     return rows
 
 
@@ -89,6 +95,18 @@ def markdown(rows):
         ]
         lines.append(f"| {' | '.join(words)} |")
     return "\n".join(lines) + "\n"
+
+
+def csv(rows):
+    """The same numbers, one line per row, means and standard deviations in columns."""
+    over = [(split, n, part) for split in ("select", "report") for n in MEASURED for part in ("mean", "std")]
+    lines = [["network", "method", "k", "n", *COST, "recovered", *("_".join(column) for column in over)]]
+    for row in rows.values():
+        values = (row["recovered"], *(row[split][n][part] for split, n, part in over))
+        numbers = ["" if value is None else f"{value:.4f}" for value in values]
+        whole = [row["network"], row["method"], row["k"] or "", row["n"], *(row[name] for name in COST)]
+        lines.append([*map(str, whole), *numbers])
+    return "\n".join(map(",".join, lines)) + "\n"
 
 
 def picture(rows):

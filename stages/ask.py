@@ -8,7 +8,7 @@ writes  nothing
 
 from pathlib import Path
 
-from specialists.answering import Onnx, best
+from specialists.answering import MOST_BYTES, Onnx, best
 from stages import run
 
 
@@ -18,8 +18,10 @@ def main(image: str, question: str, *, ensemble: bool = False):
         raise ValueError(
             f"{path}: not found in {Path.cwd()}; run dvc repro there, or go to pipelines/students"
         )
+    with open(image, "rb") as file:
+        content = file.read(MOST_BYTES + 1)
     model = Onnx(path)
-    answers, probability_MC = model.about["answers"], model(Path(image).read_bytes(), question)
+    answers, probability_MC = model.about["answers"], model(content, question)
     for found in best(probability_MC.mean(0), answers):
         print(f"{found['probability']:7.1%}  {found['answer']}")
     if ensemble:

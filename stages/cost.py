@@ -1,10 +1,11 @@
-"""python -m stages.cost NETWORK CELL
+"""python -m stages.cost NETWORK CELL OTHER_NETWORK OTHER_CELL
 
-What one answer of a cell costs, given the features of the image: parameters, floating-point operations of a
-question of the longest kind, and, measured, the milliseconds of a batch of 1 and of 64.
+What one answer of two cells costs, given the features of the image: parameters, floating-point operations of
+the longest question, and the milliseconds of a batch of 1 and of 64, measured in one run: of all numbers of
+this repository the only ones that are others when their stage runs again.
 
-reads   params: threads, networks.NETWORK; data/features, models/CELL.safetensors
-writes  metrics/cost/NETWORK.json
+reads   params: threads, networks; data/features, models/CELL.safetensors
+writes  metrics/cost.json, by network
 """
 
 from functools import partial
@@ -19,17 +20,23 @@ from specialists.runtime import setup
 from stages import run
 
 
-def main(network: str, cell: str):
+def main(network: str, cell: str, other_network: str, other_cell: str):
     setup(read("threads", int))
-    data = prepared.load("data/features")
-    build = partial(read, f"networks.{network}", network_class(network), *data.shape)
-    ensemble = load(f"models/{cell}.safetensors", build).eval()
+    data, result = prepared.load("data/features"), {}
     rows = data.rows("report")
     longest = rows[data.questions["length"][rows].argsort(descending=True, stable=True)]
     one, many = (data.batch(longest[:size])[0] for size in (1, 64))
-    result = {"parameters": cost.parameters(ensemble), "flops": cost.flops(ensemble, *one)}
-    result |= {"words": one[1].shape[1], "latency_1_ms": cost.latency(ensemble, *one)}
-    write_json(f"metrics/cost/{network}.json", result | {"latency_64_ms": cost.latency(ensemble, *many)})
+    for name, each in ((network, cell), (other_network, other_cell)):
+        build = partial(read, f"networks.{name}", network_class(name), *data.shape)
+        ensemble = load(f"models/{each}.safetensors", build).eval()
+        result[name] = {
+            "parameters": cost.parameters(ensemble),
+            "flops": cost.flops(ensemble, *one),
+            "words": one[1].shape[1],
+            "latency_1_ms": cost.latency(ensemble, *one),
+            "latency_64_ms": cost.latency(ensemble, *many),
+        }
+    write_json("metrics/cost.json", result)
 
 
 if __name__ == "__main__":

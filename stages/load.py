@@ -12,12 +12,14 @@ import base64
 import http.client
 import json
 import os
+import signal
 import socket
 import subprocess
 import sys
 import tempfile
 import time
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
@@ -76,25 +78,27 @@ class Server:
         with socket.socket() as free:
             free.bind(("127.0.0.1", 0))
             self.port = free.getsockname()[1]
-        command = f"models serve -m {uri} --env-manager local --port {self.port} --host 127.0.0.1"
+        command = ["models", "serve", "-m", uri, "--env-manager", "local", "--host", "127.0.0.1"]
         self.process = subprocess.Popen(
-            [sys.executable, "-m", "mlflow", *command.split()],
+            [sys.executable, "-m", "mlflow", *command, "--port", str(self.port)],
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
             start_new_session=True,
         )
 
     def __enter__(self):
-        for _ in range(240):
-            try:
+        end = time.monotonic() + 120
+        while time.monotonic() < end and self.process.poll() is None:
+            with suppress(OSError):
                 if call(http.client.HTTPConnection("127.0.0.1", self.port), "GET", "/ping") == 200:
                     return self.port
-            except OSError:
-                time.sleep(0.5)
-        raise ValueError("mlflow models serve: no answer within two minutes")
+            time.sleep(0.2)
+        self.__exit__()
+        raise ValueError("mlflow models serve: it ended, or did not answer within two minutes")
 
     def __exit__(self, *_):
-        os.killpg(self.process.pid, 15)
+        with suppress(ProcessLookupError):
+            os.killpg(self.process.pid, signal.SIGTERM)
         self.process.wait()
 
 

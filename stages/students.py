@@ -3,7 +3,7 @@
 Collect the students beside their teacher: mean, std and n over seeds, what each recovers of the gap between
 the student that learned alone and the ensemble, and what an answer costs.
 
-reads   params: table, network, method, k, distill.network; metrics/cells, metrics/alone, metrics/cost
+reads   params: table, network, method, k, distill.network; metrics/cells, metrics/alone, metrics/cost.json
 writes  metrics/table.json, table.csv, table.md, metrics/figures/students.png
 """
 
@@ -11,7 +11,7 @@ from specialists import students
 from specialists.figures import save
 from specialists.files import read_json, replacing, write_json
 from specialists.params import read
-from specialists.report import cell, csv
+from specialists.report import cell
 from stages import run
 
 
@@ -24,10 +24,12 @@ def main():
         {each: read_json(f"metrics/{kind}/{each}.json") for each in cells}
         for kind in ("cells", "alone/cells")
     )
-    cost = {each: read_json(f"metrics/cost/{each}.json") for each in (teacher[0], network)}
-    rows = students.table(axes, teacher, network, metrics, alone, cost)
+    rows = students.table(axes, teacher, network, metrics, alone, read_json("metrics/cost.json"))
     write_json("metrics/table.json", rows)
-    for path, text in (("metrics/table.csv", csv(rows)), ("metrics/table.md", students.markdown(rows))):
+    for path, text in (
+        ("metrics/table.csv", students.csv(rows)),
+        ("metrics/table.md", students.markdown(rows)),
+    ):
         with replacing(path) as draft:
             draft.write_text(text)
     save(students.picture(rows), "metrics/figures/students.png")

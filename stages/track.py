@@ -70,11 +70,12 @@ def show(store, read, tags):
 
 def contents(lock, read, place, network, method, k, seed):
     """Everything that a cell's run shows; `inputs` decides whether it is a new one."""
-    files = {f"models/{place}.safetensors", f"metrics/{place}.json"}
-    made = [{out["path"] for out in stage.get("outs", [])} for stage in lock.values()]
-    makers = [stage for stage, outs in zip(lock.values(), made, strict=True) if files & outs]
-    metrics, blind = json.loads(read(f"metrics/{place}.json")), f"metrics/alone/{place}.json"
-    alone = json.loads(read(blind))["report"] if blind in set().union(*made) else {}
+    blind = f"metrics/alone/{place}.json"
+    files = {f"models/{place}.safetensors", f"metrics/{place}.json", blind}
+    made = {out["path"]: stage for stage in lock.values() for out in stage.get("outs", [])}
+    makers = [stage for path, stage in made.items() if path in files]
+    metrics = json.loads(read(f"metrics/{place}.json"))
+    alone = json.loads(read(blind))["report"] if blind in made else {}
     everybody = "all" if method in GENERALISTS else "none"
     axes = {"network": network, "method": method, "k": k or everybody, "seed": seed}
     # The compare page opens on the first three params that differ, by name: these.
