@@ -19,7 +19,7 @@ import sys
 import tempfile
 import time
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
+from contextlib import closing, suppress
 from pathlib import Path
 
 import numpy as np
@@ -89,8 +89,8 @@ class Server:
     def __enter__(self):
         end = time.monotonic() + 120
         while time.monotonic() < end and self.process.poll() is None:
-            with suppress(OSError):
-                if call(http.client.HTTPConnection("127.0.0.1", self.port), "GET", "/ping") == 200:
+            with suppress(OSError), closing(http.client.HTTPConnection("127.0.0.1", self.port)) as connection:
+                if call(connection, "GET", "/ping") == 200:
                     return self.port
             time.sleep(0.2)
         self.__exit__()
@@ -119,13 +119,14 @@ def together(port, asked, clients):
     ]
 
     def client(first):
-        connection, times = http.client.HTTPConnection("127.0.0.1", port), []
-        call(connection, "POST", "/invocations", bodies[first])
-        end = time.perf_counter() + SECONDS
-        while (start := time.perf_counter()) < end:
-            if call(connection, "POST", "/invocations", bodies[(first + len(times)) % len(bodies)]) != 200:
-                raise ValueError("the server refused a question of data.root")
-            times.append(time.perf_counter() - start)
+        with closing(http.client.HTTPConnection("127.0.0.1", port)) as connection:
+            call(connection, "POST", "/invocations", bodies[first])
+            end, times = time.perf_counter() + SECONDS, []
+            while (start := time.perf_counter()) < end:
+                body = bodies[(first + len(times)) % len(bodies)]
+                if call(connection, "POST", "/invocations", body) != 200:
+                    raise ValueError("the server refused a question of data.root")
+                times.append(time.perf_counter() - start)
         return times
 
     with ThreadPoolExecutor(clients) as pool:

@@ -26,11 +26,8 @@ def main():
     )
     rows = students.table(axes, teacher, network, metrics, alone, read_json("metrics/cost.json"))
     write_json("metrics/table.json", rows)
-    for path, text in (
-        ("metrics/table.csv", students.csv(rows)),
-        ("metrics/table.md", students.markdown(rows)),
-    ):
-        with replacing(path) as draft:
+    for kind, text in (("csv", students.csv(rows)), ("md", students.markdown(rows))):
+        with replacing(f"metrics/table.{kind}") as draft:
             draft.write_text(text)
     save(students.picture(rows), "metrics/figures/students.png")
     print(students.markdown(rows))

@@ -73,7 +73,7 @@ def contents(lock, read, place, network, method, k, seed):
     blind = f"metrics/alone/{place}.json"
     files = {f"models/{place}.safetensors", f"metrics/{place}.json", blind}
     made = {out["path"]: stage for stage in lock.values() for out in stage.get("outs", [])}
-    makers = [stage for path, stage in made.items() if path in files]
+    makers = [made[path] for path in sorted(files) if path in made]
     metrics = json.loads(read(f"metrics/{place}.json"))
     alone = json.loads(read(blind))["report"] if blind in made else {}
     everybody = "all" if method in GENERALISTS else "none"

@@ -1,6 +1,8 @@
 """From a picture and a question to an answer: as PyTorch says it, and every mistake in one line."""
 
 import io
+import struct
+import zlib
 
 import numpy as np
 import pytest
@@ -122,6 +124,12 @@ def jpeg():
     return file.getvalue()
 
 
+def bomb():
+    """A header that promises ten thousand by ten thousand pixels."""
+    head = b"IHDR" + struct.pack(">IIBBBBB", 10000, 10000, 8, 2, 0, 0, 0)
+    return b"\x89PNG\r\n\x1a\n" + struct.pack(">I", 13) + head + struct.pack(">I", zlib.crc32(head))
+
+
 @pytest.mark.parametrize(
     ("content", "message"),
     [
@@ -130,6 +138,8 @@ def jpeg():
         (jpeg(), "of something else"),
         (png()[:200], "image: expected a PNG, but "),
         (png(4097, 1), "image: expected a PNG, but 4097 x 1 pixels, the limit is 4096"),
+        (bomb(), "image: expected a PNG, but "),
+        (b"\x89PNG" + bytes(33 << 20), "image: expected a PNG, but more than 32 MiB"),
     ],
 )
 def test_a_picture_that_cannot_be_read_is_one_line(content, message):
@@ -143,6 +153,20 @@ def test_a_picture_of_any_kind_and_size_becomes_pixels_of_the_size_asked_for():
         Image.new(mode, (7, 5)).save(file := io.BytesIO(), "PNG")
         found = answering.pixels(file.getvalue(), (64, 96))
         assert found.shape == (1, 64, 96, 3) and found.dtype == np.uint8
+
+
+def test_a_palette_with_transparency_is_read_in_silence(recwarn):
+    image = Image.new("P", (4, 4))
+    image.putpalette([0, 0, 0, 255, 255, 255])
+    image.save(file := io.BytesIO(), "PNG", transparency=bytes([0, 128]))
+    assert answering.pixels(file.getvalue(), (64, 96)).shape == (1, 64, 96, 3) and not recwarn
+
+
+def test_a_file_that_is_no_model_is_one_line(tmp_path):
+    path = tmp_path / "student.onnx"
+    path.write_bytes(b"nothing of the kind")
+    with pytest.raises(ValueError, match="student.onnx: not a model of stages.export"):
+        Onnx(path)
 
 
 def test_the_best_answers_come_in_order():

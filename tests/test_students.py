@@ -10,6 +10,7 @@ import urllib.request
 
 import pytest
 from mlflow import MlflowClient
+from safetensors.numpy import load_file
 
 from specialists import students
 from stages.load import Server
@@ -103,6 +104,15 @@ def test_another_teacher_or_weighting_is_another_student_and_no_other_stage(clon
     done = run(clone, "dvc", "exp", "run", "-S", "distill.methods.kd.teacher=choice")
     expected = ["student", "evaluate_student", "blind_student", "students", "track", "export", "register"]
     assert sorted(executed(done)) == sorted(expected)
+    client = MlflowClient(f"sqlite:///{clone}/mlflow.db")
+    assert len(client.search_model_versions("name = 'student'")) == 1  # an experiment registers nothing
+
+
+def test_another_form_and_what_stands_for_the_absent_are_params(clone):
+    change = ["-S", "distill.methods.msd_meta.form=mse", "-S", "distill.methods.msd_meta.absent=learned"]
+    run(clone, "dvc", "exp", "run", *change, "blind_student@msd_meta-0")
+    absent = load_file(clone / "models/absent/cells/san_small-msd_meta-s0.safetensors")
+    assert absent["image"].any() and absent["word"] == 1
 
 
 @pytest.mark.parametrize(
@@ -155,6 +165,7 @@ def test_the_champion_answers_from_the_registry_and_refuses_in_one_line(finished
             ({"question": "how many zebras"}, "question: unknown words zebras; known: "),
             ({"question": ""}, "question: '' has no words"),
             ({"image": "?"}, "image: not base64"),
+            ({"image": "\u00e9"}, "image: not base64"),
             ({"image": base64.b64encode(b"GIF89a").decode()}, "image: expected a PNG, found 6 bytes"),
         ]:
             status, said = ask(port, {"inputs": asked | change})
