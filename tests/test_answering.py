@@ -127,7 +127,9 @@ def jpeg():
 def bomb():
     """A header that promises ten thousand by ten thousand pixels."""
     head = b"IHDR" + struct.pack(">IIBBBBB", 10000, 10000, 8, 2, 0, 0, 0)
-    return b"\x89PNG\r\n\x1a\n" + struct.pack(">I", 13) + head + struct.pack(">I", zlib.crc32(head))
+    chunks = [head, b"IDAT" + zlib.compress(b"")]
+    framed = [struct.pack(">I", len(c) - 4) + c + struct.pack(">I", zlib.crc32(c)) for c in chunks]
+    return b"\x89PNG\r\n\x1a\n" + b"".join(framed)
 
 
 @pytest.mark.parametrize(
@@ -138,7 +140,7 @@ def bomb():
         (jpeg(), "of something else"),
         (png()[:200], "image: expected a PNG, but "),
         (png(4097, 1), "image: expected a PNG, but 4097 x 1 pixels, the limit is 4096"),
-        (bomb(), "image: expected a PNG, but "),
+        (bomb(), "image: expected a PNG, but 10000 x 10000 pixels, the limit is 4096"),
         (b"\x89PNG" + bytes(33 << 20), "image: expected a PNG, but more than 32 MiB"),
     ],
 )
