@@ -78,10 +78,9 @@ def contents(lock, read, place, network, method, k, seed):
     alone = json.loads(read(blind))["report"] if blind in made else {}
     everybody = "all" if method in GENERALISTS else "none"
     axes = {"network": network, "method": method, "k": k or everybody, "seed": seed}
-    # The compare page opens on the first three params that differ, by name: these. It shows ten letters of each.
-    params = {"cell": f"k{k}-{method}" if k else method} | {
-        f"cell.{key}": value for key, value in axes.items()
-    }
+    # The compare page opens on the first three params that differ, by name: these, of each ten letters.
+    params = {"cell": f"k{k}-{method}" if k else method}
+    params |= {f"cell.{key}": value for key, value in axes.items()}
     for stage in makers:
         for section in stage.get("params", {}).get("params.yaml", {}).items():
             params |= flat(*section)
