@@ -55,26 +55,29 @@ def register(store, name, path, picture):
 
 
 def _new(store, name, path, picture, digest):
-    asked = {"image": base64.b64encode(Path(picture).read_bytes()).decode(), "question": QUESTION}
-    served = Served()
-    served.model = Onnx(path)
-    example, said = pandas.DataFrame([asked]), [served.answer(**asked)]
-    shape = {"signature": infer_signature(example, said), "input_example": example}
     with mlflow.start_run(experiment_id=store.id, run_name=f"{name} (model)", tags={"kind": "model"}):
-        made = mlflow.pyfunc.log_model(name=name, registered_model_name=name, **shape, **contents(path))
+        made = mlflow.pyfunc.log_model(name=name, registered_model_name=name, **contents(path, picture))
     store.client.set_model_version_tag(name, made.registered_model_version, "digest", digest)
     return made.registered_model_version
 
 
-def saved(path, folder):
+def saved(path, picture, folder):
     """The same as a folder, for a server that needs no registry."""
-    mlflow.pyfunc.save_model(folder, **contents(path))
+    mlflow.pyfunc.save_model(folder, **contents(path, picture))
 
 
-def contents(path):
+def contents(path, picture):
+    """What MLflow is given of a model file, with an example of a question and its answer."""
+    asked = {"image": base64.b64encode(Path(picture).read_bytes()).decode(), "question": QUESTION}
+    served, example = Served(), pandas.DataFrame([asked])
+    served.model = Onnx(path)
+    signature = infer_signature(example, [served.answer(**asked)])
+    del served.model  # which load_context opens
     return {
-        "python_model": Served(),
+        "python_model": served,
         "artifacts": {"onnx": str(path)},
         "code_paths": [str(ROOT / "specialists")],
         "pip_requirements": str(ROOT / "requirements.txt"),
+        "signature": signature,
+        "input_example": example,
     }

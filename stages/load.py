@@ -39,13 +39,13 @@ def main():
     report = clevr.read(read("data.root", str), "val")
     asked = [(report.images[i], report.text[row]) for row, i in enumerate(report.image[:200])]
     print("| | in this process, ms | questions/s | served, p50 ms | p99 ms |", end="")
-    print(*(f" {clients} clients, questions/s |" for clients in CLIENTS), sep="")
+    print(*(f" questions/s of {clients} |" for clients in CLIENTS), sep="")
     print("|" + "---|" * (5 + len(CLIENTS)))
     for name in NAMES:
         path = f"models/onnx/{name}.onnx"
         seconds = alone(answering.Onnx(path), asked)
         with tempfile.TemporaryDirectory() as folder:
-            saved(path, f"{folder}/model")
+            saved(path, asked[0][0], f"{folder}/model")
             with Server(f"{folder}/model") as port:
                 served = [together(port, asked, clients) for clients in CLIENTS]
         row = [1000 * np.median(seconds), 1 / np.mean(seconds)]
