@@ -140,6 +140,7 @@ def test_an_experiment_leaves_the_table_alone_until_it_is_applied(empty):
     track(empty)
     before = read(empty / "metrics/table.json")["san-ie"]["report"]["top1"]["mean"]
     change_a_number(empty)
+    stage(empty, "report")
     track(empty, DVC_EXP_NAME="try")
     client, runs = shown(empty)
     assert states(empty) == ["current", "experiment"]
