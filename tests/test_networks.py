@@ -122,7 +122,7 @@ def test_members_answer_side_by_side():
 def test_an_unknown_network_or_pool_is_named():
     with pytest.raises(
         ValueError,
-        match="network: 'sam' is not a file of specialists/networks; known: mlp, resnet20, san, san_small, vgg17",
+        match="network: 'sam' is not a file of specialists/networks; known: mlp, resnet20, san, san_small",
     ):
         network("sam")
     with pytest.raises(ValueError, match="pool: 'max' is unknown; known: last, mean"):
