@@ -121,7 +121,9 @@ def test_resnet20_is_its_description_written_out():
     assert torch.allclose(built.eval()(x), wanted, atol=1e-5)
 
 
-def written_out(weights, x):
+def layers(weights):
+    """norm(name, x) and conv(name, x) of a network in evaluation."""
+
     def norm(name, x):
         scale = weights[f"{name}.weight"] / (weights[f"{name}.running_var"] + 1e-3).sqrt()
         shift = weights[f"{name}.bias"] - weights[f"{name}.running_mean"] * scale
@@ -130,6 +132,11 @@ def written_out(weights, x):
     def conv(name, x, stride=1):
         return nn.functional.conv2d(x, weights[f"{name}.weight"], stride=stride, padding=1)
 
+    return norm, conv
+
+
+def written_out(weights, x):
+    norm, conv = layers(weights)
     x = conv("lower.0", x)
     for name in [*(f"lower.{i}" for i in (1, 2, 3)), *(f"upper.{i}" for i in range(6))]:
         stride = 2 if name in ("upper.0", "upper.3") else 1
@@ -142,3 +149,23 @@ def written_out(weights, x):
         x = (x + y).clamp_min(0)
     x = norm("upper.6", x).clamp_min(0).mean((2, 3))
     return x @ weights["upper.9.weight"].T + weights["upper.9.bias"]
+
+
+def test_vgg17_is_its_description_written_out():
+    """64, 64; pool, 128 twice; pool, 256 four times; pool, 512 four times; the same again; mean, linear."""
+    torch.manual_seed(0)
+    built = vgg17.Network(10, width=4)
+    x, weights = torch.randn(3, 3, 32, 32), built.state_dict()
+    wanted = built.eval()(x)
+    norm, conv = layers(weights)
+    names = [f"lower.{3 * i}" for i in range(2)]
+    for first, count in ((1, 2), (8, 4), (21, 4), (34, 4)):
+        names += ["pool", *(f"upper.{first + 3 * i}" for i in range(count))]
+    for name in names:
+        if name == "pool":
+            x = x.unflatten(2, (-1, 2)).unflatten(4, (-1, 2)).amax((3, 5))
+        else:
+            part, place = name.split(".")
+            x = norm(f"{part}.{int(place) + 1}", conv(name, x)).clamp_min(0)
+    found = x.mean((2, 3)) @ weights["upper.47.weight"].T + weights["upper.47.bias"]
+    assert torch.allclose(found, wanted, atol=1e-5)
