@@ -4,6 +4,8 @@ import inspect
 import subprocess
 import sys
 
+from safetensors import SafetensorError
+
 
 def run(main):
     """Call main with the command line, typed by its annotations; a user's mistake is one line and exit 1.
@@ -27,7 +29,7 @@ def run(main):
             *(_typed(word, p) for word, p in zip(given, places, strict=True)),
             **{switches[word]: True for word in words if word in switches},
         )
-    except (ValueError, OSError) as error:
+    except (ValueError, OSError, EOFError, SafetensorError) as error:
         print(f"{name}: {' '.join(str(error).split())}", file=sys.stderr)
         sys.exit(1)
 

@@ -1,10 +1,10 @@
 """python -m stages.readme
 
-Put each table into README.md, between the markers that name its file. There a method links to
-its params, its top-1 to the stage that computed it, and the name of its run in MLflow to its metrics. For the
-repository's root, after `dvc repro`; a test fails when the two differ.
+Put each table into README.md, between the markers that name its file. There a method links to its params,
+its top-1 to the stage that computed it, and the name of its run in MLflow to its metrics; below stands what all
+was computed on. For the repository root, after `dvc repro`; a test fails when the two differ.
 
-reads   README.md, metrics/table.*, params.yaml, dvc.yaml, here and in pipelines/
+reads   README.md, metrics/table.*, metrics/environment, params.yaml, dvc.yaml, here and in pipelines/
 writes  README.md
 """
 
@@ -28,7 +28,7 @@ def main():
 
 def filled(text, root):
     """The page with the tables as they are in the files."""
-    return MARKED.sub(lambda m: m[1] + linked(root, m[2]) + m[3], text)
+    return MARKED.sub(lambda m: m[1] + linked(root, m[2]) + origin(root / m[2]) + m[3], text)
 
 
 def linked(root, folder):
@@ -43,7 +43,7 @@ def linked(root, folder):
     done = [f"{title} run |", f"{rule}---|"]
     for line, row in zip(lines, order, strict=True):
         shown = dict(zip(columns, line.split("|")[1:-1], strict=True))
-        stage, section = origin(row, seed, students)
+        stage, section = maker(row, seed, students)
         shown["method"] = link(root, shown["method"], f"{folder}params.yaml", section.split(".")[-1], section)
         shown["top-1"] = link(root, shown["top-1"], f"{folder}dvc.yaml", stage.split("@")[0], stage)
         name = f"{names[row['network'], row['method'], row['k']]}-s{seed}"
@@ -52,7 +52,20 @@ def linked(root, folder):
     return "\n".join(done) + "\n"
 
 
-def origin(row, seed, students):
+def origin(folder):
+    """On which machines the stages that train wrote the numbers of a table, and in what time."""
+    files = [
+        path for part in ("base", "cells") for path in (folder / f"metrics/environment/{part}").glob("*.json")
+    ]
+    if not files:
+        return ""
+    ran = [read_json(path) for path in files]
+    machines = sorted({f"{each['processor']}, torch {each['torch']}" for each in ran})
+    hours = sum(each["wall_seconds"] for each in ran) / 3600
+    return f"\nComputed on {' and '.join(machines)}: {hours:.1f} hours of one thread.\n"
+
+
+def maker(row, seed, students):
     """(the stage that trained a row's first seed, the section of its params)."""
     network, method, k = row["network"], row["method"], row["k"]
     if method in students:

@@ -12,7 +12,6 @@ writes  nothing
 import itertools
 import json
 import re
-import subprocess
 import sys
 from functools import cache
 from hashlib import md5
@@ -21,15 +20,15 @@ from pathlib import Path
 import yaml
 
 from specialists.params import load
-from stages import run
+from stages import output, run
 from stages.readme import filled
 
 FIELD = re.compile(r"\$\{([\w.]+)\}")
 
 
 def main():
-    tree, params, lock = _yaml("dvc.yaml"), load(), _yaml("dvc.lock")["stages"]
-    stages = resolved(tree["stages"], params)
+    params = load()
+    stages, lock = resolved(_stages("dvc.yaml"), params), _stages("dvc.lock")
     made = {out["path"]: out["md5"] for entry in lock.values() for out in entry.get("outs", [])}
     found = [f"{name}: in dvc.lock, but no stage of dvc.yaml" for name in lock if name not in stages]
     for name, stage in stages.items():
@@ -111,8 +110,7 @@ def _tracked():
     """Files in git under this folder and in those of the code, as paths from here."""
     code = load()["code"]
     asked = ["git", "ls-files", "-z", "--", ".", f"{code}/stages", f"{code}/specialists"]
-    names = subprocess.run(asked, capture_output=True, text=True, check=True).stdout.split("\0")
-    return [str(Path(name)) for name in names if name]
+    return [str(Path(name)) for name in output(*asked).split("\0") if name]
 
 
 @cache
@@ -143,11 +141,16 @@ def _section(tree, path):
     return tree
 
 
-def _yaml(path):
+def _stages(path):
     try:
-        return yaml.load(Path(path).read_text(), getattr(yaml, "CSafeLoader", yaml.SafeLoader))
+        return yaml.load(Path(path).read_text(), getattr(yaml, "CSafeLoader", yaml.SafeLoader))["stages"]
     except FileNotFoundError:
-        raise ValueError(f"{path}: not found in {Path.cwd()}; run from a pipeline's folder") from None
+        reason = (
+            "nothing was ever computed here" if Path("dvc.yaml").exists() else "run from a pipeline's folder"
+        )
+        raise ValueError(f"{path}: not found in {Path.cwd()}; {reason}") from None
+    except (yaml.YAMLError, TypeError, KeyError) as error:
+        raise ValueError(f"{path}: holds no stages ({error})") from None
 
 
 if __name__ == "__main__":

@@ -70,6 +70,7 @@ def test_dvc_killed_between_and_inside_stages_goes_on(clone):
         command = ["dvc", "repro", "--quiet", target]
         process = subprocess.Popen(command, cwd=clone, start_new_session=True, **silent)
         time.sleep(seconds)
+        assert process.poll() is None, "it was over before it could be killed"
         os.killpg(process.pid, signal.SIGKILL)
         process.wait()
     run(clone, "dvc", "repro", "--quiet", target)

@@ -120,8 +120,22 @@ def test_what_is_stale_is_named_and_nothing_else(bare, change):
     assert re.search(message, text), text
 
 
-def test_outside_a_pipeline_it_says_so(bare):
-    shutil.rmtree(bare / "pipelines", ignore_errors=True)
-    (bare / "dvc.yaml").unlink()
+BROKEN = {
+    "no pipeline": (lambda folder: (folder / "dvc.yaml").unlink(), "dvc.yaml: not found in .*; run from"),
+    "no lock": (lambda folder: (folder / "dvc.lock").unlink(), "dvc.lock: not found in .*; nothing was ever"),
+    "a conflict": (
+        lambda folder: rewrite(folder / "dvc.lock", "stages:", "<<<<<<< HEAD\nstages:"),
+        "dvc.lock: holds no stages",
+    ),
+    "an empty file": (lambda folder: (folder / "dvc.yaml").write_text(""), "dvc.yaml: holds no stages"),
+    "no git": (lambda folder: shutil.rmtree(folder / ".git"), "git ls-files: .*not a git repository"),
+}
+
+
+@pytest.mark.parametrize("case", BROKEN)
+def test_what_cannot_be_verified_is_one_line(bare, case):
+    make, message = BROKEN[case]
+    make(bare)
     done = stage(bare, "verify", check=False)
-    assert done.returncode == 1 and "dvc.yaml: not found" in done.stderr and done.stderr.count("\n") == 1
+    assert done.returncode == 1 and not done.stdout and done.stderr.count("\n") == 1
+    assert re.search(message, done.stderr)
