@@ -26,6 +26,17 @@ def style(method):
     return "--" if method.endswith("_fs") else ":" if method.endswith("_plus") else "-"
 
 
+def face(method):
+    """Where lines are no help: the markers of variants are hollow."""
+    return colour(method) if style(method) == "-" else "white"
+
+
+def spread(rows, number):
+    """The standard deviations over seeds; of one seed none is known, and none is drawn."""
+    std = [row["report"][number]["std"] for row in rows]
+    return None if None in std else std
+
+
 def against_k(rows, networks):
     """Top-1 and oracle against k, a line per method; those that know no k are level lines."""
     figure, grid = plt.subplots(2, len(networks), figsize=(6.2 * len(networks), 8), squeeze=False)
@@ -46,13 +57,17 @@ def _lines(axes, rows, number):
     for method in dict.fromkeys(row["method"] for row in rows):
         mine = [row for row in rows if row["method"] == method]
         mean = [row["report"][number]["mean"] for row in mine]
-        std = [row["report"][number]["std"] or 0 for row in mine]
+        std = spread(mine, number)
         look = {"color": colour(method), "linestyle": style(method), "label": TITLES[method]}
         if mine[0]["k"] is None:
             axes.axhline(mean[0], **look, linewidth=1.5)
-            axes.axhspan(mean[0] - std[0], mean[0] + std[0], color=colour(method), alpha=0.12, linewidth=0)
+            if std:
+                axes.axhspan(
+                    mean[0] - std[0], mean[0] + std[0], color=colour(method), alpha=0.12, linewidth=0
+                )
         else:
-            axes.errorbar([row["k"] for row in mine], mean, std, **look, marker="o", capsize=4, linewidth=2)
+            look |= {"marker": "o", "mfc": face(method), "capsize": 4, "linewidth": 2}
+            axes.errorbar([row["k"] for row in mine], mean, std, **look)
     axes.set_xticks(ks)
     axes.set_xlabel("k")
     axes.grid(alpha=0.3)
@@ -65,11 +80,10 @@ def against_oracle(rows, networks):
         mine = [row for row in rows.values() if row["network"] == network and row["method"] != "student"]
         for row in mine:
             x, y = (row["report"][number] for number in ("oracle", "top1"))
-            face = colour(row["method"]) if style(row["method"]) == "-" else "white"
-            look = {"color": colour(row["method"]), "mfc": face, "ms": 9, "capsize": 3}
-            axes.errorbar(x["mean"], y["mean"], y["std"] or 0, x["std"] or 0, marker=mark(row["k"]), **look)
+            look = {"color": colour(row["method"]), "mfc": face(row["method"]), "ms": 9, "capsize": 3}
+            axes.errorbar(x["mean"], y["mean"], y["std"], x["std"], marker=mark(row["k"]), **look)
         legend = [
-            _mark("s", colour(method), colour(method) if style(method) == "-" else "white", TITLES[method])
+            _mark("s", colour(method), face(method), TITLES[method])
             for method in dict.fromkeys(row["method"] for row in mine)
         ]
         for k in dict.fromkeys(row["k"] for row in mine):
@@ -91,7 +105,7 @@ def curves(bases, cells, title):
         left.plot(range(1, len(curve) + 1), [record["select_top1"] for record in curve], color=COLOURS["ie"])
     left.set(title=f"{title}: base models", xlabel="epoch", ylabel="top-1 on select in %")
     for (method, k), curve in cells.items():
-        look = {"color": colour(method), "linestyle": style(method), "marker": mark(k), "markersize": 5}
+        look = {"color": colour(method), "linestyle": style(method), "marker": mark(k), "mfc": face(method)}
         right.plot(
             range(1, len(curve) + 1), [r["select_top1"] for r in curve], **look, label=titled(method, k)
         )
@@ -139,8 +153,13 @@ def calibration(rows, networks):
             mine = [row for row in rows.values() if row["network"] == network]
             titles = [titled(row["method"], row["k"]) for row in mine]
             mean = [row["report"][number]["mean"] for row in mine]
-            std = [row["report"][number]["std"] or 0 for row in mine]
-            axes.bar(titles, mean, yerr=std, capsize=2, color=[colour(row["method"]) for row in mine])
+            axes.bar(
+                titles,
+                mean,
+                yerr=spread(mine, number),
+                capsize=2,
+                color=[colour(row["method"]) for row in mine],
+            )
             axes.set_title(f"{network.upper()}: {NAMES[number]}")
             axes.tick_params(axis="x", rotation=70)
             axes.grid(axis="y", alpha=0.3)

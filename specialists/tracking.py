@@ -17,17 +17,18 @@ choices are made; curve/ goes by epoch."""
 
 @contextmanager
 def reachable():
-    """A server that does not answer is one line, and no reason to fail a pipeline."""
+    """A server or database that does not answer is one line, and no reason to fail a pipeline."""
     os.environ["MLFLOW_DISABLE_TELEMETRY"] = "true"
     os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "1")
     os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", "10")
     os.environ.setdefault("MLFLOW_TRACKING_URI", f"sqlite:///{checkout() / 'mlflow.db'}")
     from mlflow.exceptions import MlflowException  # 1.5 seconds, which --help need not wait for
     from requests import RequestException
+    from sqlalchemy.exc import SQLAlchemyError
 
     try:
         yield
-    except (MlflowException, RequestException) as error:
+    except (MlflowException, RequestException, SQLAlchemyError) as error:
         reason = f"not all is logged: {' '.join(str(error).split())[:160]}"
         print(f"MLflow at {os.environ['MLFLOW_TRACKING_URI']}: {reason}", file=sys.stderr)
 
@@ -75,10 +76,24 @@ class Store:
                 return each.info.run_id
         return self.client.create_run(self.id, run_name=title, tags=tags).info.run_id
 
-    def parent(self):
-        for each in self.runs("tags.kind = 'table'"):
-            return each.info.run_id
-        return self.start(self.title, {"kind": "table", "pipeline": self.title})
+    def parent(self, rows):
+        """The run of the table that has these rows; that of any other is superseded."""
+        tags = {"kind": "table", "pipeline": self.title, "rows": digest(rows)}
+        tables = {each.info.run_id: dict(each.data.tags) for each in self.runs("tags.kind = 'table'")}
+        found = next((made for made, old in tables.items() if old.get("rows") == tags["rows"]), None)
+        if found is None:
+            found = self.client.create_run(self.id, run_name=self.title, tags=tags).info.run_id
+            tables[found] = tags
+        for made in tables:
+            self._mark(tables, made, state="current" if made == found else "superseded")
+        return found
+
+    def keep(self, titles):
+        """The cells of other titles are no longer those of the table."""
+        for title, known in self.known.items():
+            for made, old in known.items():
+                if title not in titles and old.get("state") == "current":
+                    self._mark(known, made, state="superseded")
 
     def upsert(self, title, contents, tags):
         """Log a cell unless it is there, and mark it as the current one of its title.

@@ -3,7 +3,7 @@
 The table of this folder's pipeline between two revisions, as markdown for a review: what top-1 and oracle
 were, are, and by how much they differ. NEW may be `.`, the files as they are. A difference within the larger
 of the two standard deviations over seeds is *noise*, any other *beyond* it, which with few seeds is no proof;
-with one seed nothing is known, and ? says so.
+with one seed nothing is known, and ? says so. A row is left out when all its numbers are the same.
 
 reads   metrics/table.json in git at OLD and NEW
 writes  nothing
@@ -34,20 +34,20 @@ def table(revision):
 
 
 def markdown(old, new):
-    """One line per row that is in either table and whose numbers are not the same in both."""
+    """One line per row that is in either table, but for those that are the same in both."""
     lines = [
         "| row | top-1 old | new | difference | | oracle old | new | difference | |",
         "|---|---|---|---|---|---|---|---|---|",
     ]
     for name in [*new, *(name for name in old if name not in new)]:
         rows = old.get(name), new.get(name)
-        if all(rows) and shown(rows[0]) == shown(rows[1]):
+        if rows[0] == rows[1]:
             continue
         cells = [title(rows[1] or rows[0])]
         for numbers in zip(*(shown(row) if row else (None, None) for row in rows), strict=True):
             cells += compared(*numbers)
         lines.append(f"| {' | '.join(cells)} |")
-    same = sum(name in old and shown(old[name]) == shown(row) for name, row in new.items())
+    same = sum(old.get(name) == row for name, row in new.items())
     return "\n".join([*lines, "", f"{same} of {len(new)} rows are the same."]) + "\n"
 
 
@@ -69,7 +69,7 @@ def compared(old, new):
 def title(row):
     k = [] if row["k"] is None else [f"k = {row['k']}"]
     titles = students.TITLES | report.TITLES
-    return " ".join([row["network"].upper(), titles[row["method"]], *k])
+    return " ".join([row["network"].upper(), titles.get(row["method"], row["method"]), *k])
 
 
 if __name__ == "__main__":

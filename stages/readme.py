@@ -1,8 +1,8 @@
 """python -m stages.readme
 
 Put each table into README.md, between the markers that name its file. There a method links to its params,
-its top-1 to the stage that computed it, and the name of its run in MLflow to its metrics; below stands what all
-was computed on. For the repository root, after `dvc repro`; a test fails when the two differ.
+its top-1 to the stage that computed it, and the name of its run in MLflow to its metrics; below stands which
+machine it was. For the repository root, after `dvc repro`; a test fails when the two differ.
 
 reads   README.md, metrics/table.*, metrics/environment, params.yaml, dvc.yaml, here and in pipelines/
 writes  README.md
@@ -14,7 +14,7 @@ from pathlib import Path
 
 from specialists.files import read_json, replacing
 from specialists.params import load
-from stages import run
+from stages import output, run
 
 MARKED = re.compile(r"(<!-- (\S*?)metrics/table\.md -->\n).*?(<!-- end -->)", re.DOTALL)
 
@@ -29,6 +29,20 @@ def main():
 def filled(text, root):
     """The page with the tables as they are in the files."""
     return MARKED.sub(lambda m: m[1] + linked(root, m[2]) + origin(root / m[2]) + m[3], text)
+
+
+def faults(root):
+    """In what the page is not what the tables in git are; each of them has its markers, once."""
+    try:
+        page = (root / "README.md").read_text()
+        marked = [f"{m[2]}metrics/table.md" for m in MARKED.finditer(page)]
+        for table in output("git", "ls-files", "*metrics/table.md", folder=root).split():
+            if marked.count(table) != 1:
+                yield f"has {table} {marked.count(table)} times between markers, not once"
+        if filled(page, root) != page:
+            yield "a table or its links are not as computed; run python -m stages.readme"
+    except (OSError, ValueError, KeyError) as error:
+        yield f"cannot be compared with the tables ({error})"
 
 
 def linked(root, folder):

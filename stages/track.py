@@ -32,11 +32,11 @@ def main(*, history: bool = False):
         for commit, read in past() if history else []:
             try:
                 show(store, read, {"commit": commit})
-            except (ValueError, KeyError, TypeError) as error:
+            except (ValueError, KeyError, TypeError, yaml.YAMLError) as error:
                 print(f"stages.track: {commit}: left out, it holds no whole table ({error})", file=sys.stderr)
         tags = {"commit": committed(), "experiment": os.getenv("DVC_EXP_NAME", "")}
         parent, means = show(store, lambda path: Path(path).read_text(), tags)
-        if not tags["experiment"]:
+        if parent:
             pictures = sorted(Path("metrics").glob("*/*.png"))
             store.summarize(parent, means, Path("metrics/table.md").read_text(), pictures)
         print(f"in MLflow at {os.environ['MLFLOW_TRACKING_URI']}")
@@ -45,20 +45,21 @@ def main(*, history: bool = False):
 def show(store, read, tags):
     """Log what is new in one state of the pipeline's folder, whose files `read` gives as text."""
     params, lock = yaml.load(read("params.yaml"), LOADER), yaml.load(read("dvc.lock"), LOADER)["stages"]
-    table, parent = json.loads(read("metrics/table.json")), store.parent()
+    table = json.loads(read("metrics/table.json"))
     tags = tags | {"dataset": Path(params["data"]["root"]).name}
     rows = [(row["network"], row["method"], row["k"]) for row in table.values()]
     cells = [(*row, seed) for row in rows for seed in params["table"]["seeds"]]
     found = {cell(*each): contents(lock, read, f"cells/{cell(*each)}", *each) for each in cells}
-    under = {} if tags.get("experiment") else {PARENT: parent}
+    parent = None if tags.get("experiment") else store.parent(sorted(found))
+    under = dict.fromkeys(found, {PARENT: parent} if parent else {})
     if "specialize_cell" in lock:
         k = None if params["method"] in GENERALISTS else params["k"]
         chosen = params["network"], params["method"], k, params["seed"]
-        last = contents(lock, read, "cell", *chosen)
+        found[f"{cell(*chosen)} (cell)"] = contents(lock, read, "cell", *chosen)
     for title, content in found.items():
-        store.upsert(title, content, tags | under)
-    if "specialize_cell" in lock:
-        store.upsert(f"{cell(*chosen)} (cell)", last, tags)
+        store.upsert(title, content, tags | under.get(title, {}))
+    if parent:
+        store.keep(found)
     return parent, {
         f"{number}_{part}/{title}": row["report"][number][part]
         for title, row in table.items()
@@ -85,8 +86,7 @@ def contents(lock, read, place, network, method, k, seed):
         for section in stage.get("params", {}).get("params.yaml", {}).items():
             params |= flat(*section)
     deps = {dep["path"]: dep["md5"] for stage in makers for dep in stage["deps"] if dep["path"] not in files}
-    environment = json.loads(read(f"metrics/environment/{place}.json"))
-    machine = {key: environment[key] for key in ("processor", "system", "python", "torch", "threads")}
+    machine = environment(read, f"metrics/environment/{place}.json")
     commands = [stage["cmd"] for stage in makers]
     return {
         "inputs": [commands, deps, params, machine],
@@ -100,6 +100,15 @@ def contents(lock, read, place, network, method, k, seed):
         "tags": {key: str(value) for key, value in (axes | machine).items()}
         | {"command": " && ".join(commands)},
     }
+
+
+def environment(read, path):
+    """What computed a number, as far as is known."""
+    try:
+        known = json.loads(read(path))
+    except (OSError, ValueError):
+        known = {}
+    return {key: known.get(key, "unknown") for key in ("processor", "system", "python", "torch", "threads")}
 
 
 def past():

@@ -3,7 +3,8 @@
 Does every number still follow from code, params and lock? Compares dvc.yaml, filled in from params.yaml, with
 dvc.lock and both with the files that git knows, as they are now: commands, params, code, inputs that another
 stage made, metrics, figures, and the tables in the README. Needs no data, no cache and no network. A line for
-each way in which a stage is stale; exit code 1 if there is one.
+each way in which a stage is stale; exit code 1 if there is one. It cannot look into an output that is not in
+git, nor tell whether metrics/environment names the right machine.
 
 reads   dvc.yaml, params.yaml, dvc.lock, the files in git that they name, README.md
 writes  nothing
@@ -21,7 +22,7 @@ import yaml
 
 from specialists.params import load
 from stages import output, run
-from stages.readme import filled
+from stages.readme import faults
 
 FIELD = re.compile(r"\$\{([\w.]+)\}")
 
@@ -29,14 +30,15 @@ FIELD = re.compile(r"\$\{([\w.]+)\}")
 def main():
     params = load()
     stages, lock = resolved(_stages("dvc.yaml"), params), _stages("dvc.lock")
-    made = {out["path"]: out["md5"] for entry in lock.values() for out in entry.get("outs", [])}
-    found = [f"{name}: in dvc.lock, but no stage of dvc.yaml" for name in lock if name not in stages]
+    made = {out["path"]: out.get("md5") for entry in lock.values() for out in entry.get("outs", [])}
+    gone = [name for name in lock if name not in stages]
+    found = [f"{name}: in dvc.lock, but no stage of dvc.yaml; delete it and its files" for name in gone]
     for name, stage in stages.items():
         lines = differences(stage, lock[name], params, made) if name in lock else ["has never run"]
         found += [f"{name}: {line}" for line in lines]
-    readme = Path(__file__).parents[1] / "README.md"
-    if readme.exists() and filled(text := readme.read_text(), readme.parent) != text:
-        found.append("README.md: a table or its links are not as computed; run python -m stages.readme")
+    found += [f"{path}: in git, but made by no stage; delete it" for path in orphans(made)]
+    found += [f"{name}: without a machine in metrics/environment" for name in nowhere(made)]
+    found += [f"README.md: {line}" for line in faults(Path(__file__).parents[1])]
     print(*found, f"{len(stages)} stages, {len(found)} differences", sep="\n")
     sys.exit(bool(found))
 
@@ -55,8 +57,8 @@ def resolved(stages, params):
 
 def differences(stage, entry, params, made):
     """In what a stage is not what its entry of dvc.lock says."""
-    if entry["cmd"] != stage["cmd"]:
-        yield f"its command was {entry['cmd']}, is {stage['cmd']}"
+    if entry.get("cmd") != stage["cmd"]:
+        yield f"its command was {entry.get('cmd')}, is {stage['cmd']}"
     held = entry.get("params", {}).get("params.yaml", {})
     for section in stage.get("params", []):
         now = _section(params, section)
@@ -65,7 +67,7 @@ def differences(stage, entry, params, made):
     wanted = {"deps": stage.get("deps", []), "outs": sum((stage.get(k, []) for k in OUTS), [])}
     for kind, items in wanted.items():
         listed = dict(_path(item) for item in items)
-        locked = {str(Path(item["path"])): item["md5"] for item in entry.get(kind, [])}
+        locked = {str(Path(item["path"])): str(item.get("md5")) for item in entry.get(kind, [])}
         for path in sorted(listed.keys() ^ locked.keys()):
             yield f"{path}: among its {kind} only in {'dvc.yaml' if path in listed else 'dvc.lock'}"
         for path in sorted(listed.keys() & locked.keys()):
@@ -77,6 +79,23 @@ def differences(stage, entry, params, made):
 
 
 OUTS = ("outs", "metrics", "plots")
+BY_HAND = ("metrics/environment/", "metrics/bench.json", "metrics/load.json")
+
+
+def orphans(made):
+    """Numbers and pictures in git that no stage made."""
+    for path in _tracked():
+        if path.startswith("metrics/") and not path.startswith(BY_HAND):
+            if path not in made and not any(str(folder) in made for folder in Path(path).parents):
+                yield path
+
+
+def nowhere(made):
+    """Cells of which nobody knows on what they were computed."""
+    for path in made:
+        beside = path.replace("metrics/", "metrics/environment/", 1)
+        if path.startswith("metrics/cell") and beside not in _tracked():
+            yield path
 
 
 def _path(item):

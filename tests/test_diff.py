@@ -36,6 +36,17 @@ def test_rows_that_come_and_go_and_stay():
     assert told[-1] == "1 of 2 rows are the same."
 
 
+def test_a_row_is_the_same_only_if_every_number_is():
+    other = row(50, 60)
+    other["report"]["nll"] = {"mean": 1.0, "std": 0.1}
+    told = lines({"a": row(50, 60)}, {"a": other})
+    assert told[0].startswith("| SAN MCL k = 1 | 50.00 | 50.00 | +0.00 |") and told[-1].startswith("0 of 1")
+
+
+def test_a_method_that_is_no_more_goes_by_its_name():
+    assert lines({"a": row(50, 60, method="older")}, {})[0].startswith("| SAN older k = 1 | 50.00 |")
+
+
 def test_between_revisions_and_the_files_as_they_are(clone):
     path = clone / "metrics/table.json"
     table = json.loads(path.read_text())

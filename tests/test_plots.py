@@ -37,6 +37,13 @@ def test_a_point_per_row_and_bars_as_high_as_the_numbers_also_of_one_seed():
     assert [bar.get_height() for bar in nll.patches] == [1.0, 1.0]
 
 
+def test_no_spread_is_drawn_where_none_is_known():
+    one, three = ({"a": row("mcl", 1, 50.0, std=std)} for std in (None, 2.0))
+    for draw in (plots.against_k, plots.against_oracle, plots.calibration):
+        bars = [[bar for bar in draw(rows, ["san"]).axes[0].collections] for rows in (one, three)]
+        assert not bars[0] and bars[1]
+
+
 def test_curves_start_at_epoch_one():
     curve = [{"select_top1": 10.0}, {"select_top1": 20.0}]
     left, right = plots.curves({0: curve}, {("mcl", 1): curve}, "SAN").axes

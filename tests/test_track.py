@@ -11,7 +11,7 @@ import pytest
 import yaml
 from mlflow import MlflowClient
 
-from tests.conftest import run, stage
+from tests.conftest import edit, run, stage
 
 
 def track(folder, *words, **environment):
@@ -154,6 +154,30 @@ def test_an_experiment_leaves_the_table_alone_until_it_is_applied(empty):
     assert runs["table"][0].data.metrics["top1_mean/san-ie"] == pytest.approx(before + 1)
 
 
+def test_a_row_that_left_the_table_is_superseded_and_the_table_is_a_new_one(empty):
+    track(empty)
+    path = empty / "metrics/table.json"
+    table = read(path)
+    del table["san-cmcl-k1"]
+    path.write_text(json.dumps(table))
+    edit(empty, lambda params: params.update(method="mcl"))
+    track(empty)
+    client, runs = shown(empty)
+    assert states(empty, "san-cmcl-k1-s0") == states(empty, "san-mcl_kd-k1-s0 (cell)") == ["superseded"]
+    assert states(empty, "san-mcl-k1-s0 (cell)") == states(empty) == ["current"]
+    old, new = runs["table"]
+    assert [each.data.tags["state"] for each in (old, new)] == ["superseded", "current"]
+    assert "top1_mean/san-cmcl-k1" in old.data.metrics and "top1_mean/san-cmcl-k1" not in new.data.metrics
+    assert runs["san-ie-s0"][0].data.tags["mlflow.parentRunId"] == new.info.run_id
+    assert runs["san-cmcl-k1-s0"][0].data.tags["mlflow.parentRunId"] == old.info.run_id
+
+
+def test_a_cell_of_an_unknown_machine_is_shown(empty):
+    (empty / "metrics/environment/cells/san-ie-s0.json").unlink()
+    track(empty)
+    assert shown(empty)[1]["san-ie-s0"][0].data.tags["processor"] == "unknown"
+
+
 def test_a_cell_whose_logging_was_cut_short_is_logged_again(empty):
     track(empty)
     client, runs = shown(empty)
@@ -194,13 +218,12 @@ def test_history_rebuilds_an_empty_database_from_git_alone(empty, tmp_path):
     assert second.data.metrics["top1"] == pytest.approx(first.data.metrics["top1"] + 1)
 
 
-def test_a_server_that_does_not_answer_is_one_line_and_fails_nothing(empty):
-    environment = os.environ | {"MLFLOW_TRACKING_URI": "http://127.0.0.1:9"}
-    done = subprocess.run(
-        [sys.executable, "-m", "stages.track"], cwd=empty, env=environment, capture_output=True, text=True
-    )
-    assert done.returncode == 0 and "Traceback" not in done.stderr
-    assert done.stderr.splitlines()[-1].startswith("MLflow at http://127.0.0.1:9: not all is logged:")
+@pytest.mark.parametrize("address", ["http://127.0.0.1:9", "sqlite:///table.db"])
+def test_a_server_or_database_that_does_not_answer_is_one_line_and_fails_nothing(empty, address):
+    (empty / "table.db").write_text("no database" * 100)
+    done = track(empty, MLFLOW_TRACKING_URI=address)
+    assert "Traceback" not in done.stderr
+    assert done.stderr.splitlines()[-1].startswith(f"MLflow at {address}: not all is logged:")
 
 
 def test_watch_follows_a_curve_while_it_grows(empty):

@@ -9,13 +9,16 @@ import pytest
 from tests.conftest import ROOT, edit, run, stage
 
 
+TABLES = [ROOT / "metrics/table.json", *ROOT.glob("pipelines/*/metrics/table.json")]
+
+
 def verdict(folder):
     done = stage(folder, "verify", check=False)
     assert done.returncode in (0, 1) and not done.stderr
     return done.returncode, done.stdout
 
 
-@pytest.mark.parametrize("folder", [ROOT, *(path.parent for path in ROOT.glob("pipelines/*/dvc.lock"))])
+@pytest.mark.parametrize("folder", [path.parents[1] for path in TABLES])
 def test_every_committed_number_follows_from_what_is_committed(folder):
     done = run(folder, "env", f"PYTHONPATH={ROOT}", sys.executable, "-m", "stages.verify", check=False)
     assert done.returncode == 0, done.stdout
@@ -82,6 +85,34 @@ CHANGES = {
         lambda folder: rewrite(folder / "README.md", "| SAN | [IE]", "| SAN | [IE!]"),
         {"README.md"},
         "a table or its links are not as computed",
+    ),
+    "a table without its marker": (
+        lambda folder: rewrite(folder / "README.md", "<!-- metrics/table.md -->\n", ""),
+        {"README.md"},
+        "has metrics/table.md 0 times between markers",
+    ),
+    "no README": (
+        lambda folder: (folder / "README.md").unlink(),
+        {"README.md"},
+        "cannot be compared with the tables",
+    ),
+    "a number that no stage made": (
+        lambda folder: (
+            (folder / "metrics/more.json").write_text("{}"),
+            run(folder, "git", "add", "metrics/more.json"),
+        ),
+        {"metrics/more.json"},
+        "in git, but made by no stage; delete it",
+    ),
+    "a cell without its machine": (
+        lambda folder: run(folder, "git", "rm", "--quiet", "metrics/environment/cells/san-ie-s0.json"),
+        {"metrics/cells/san-ie-s0.json"},
+        "without a machine in metrics/environment",
+    ),
+    "a lock without md5s": (
+        lambda folder: rewrite(folder / "dvc.lock", "      md5: ", "      sha: "),
+        {"stand_in"},
+        "is not what it was",
     ),
     "an input made anew": (
         lambda folder: rewrite(
