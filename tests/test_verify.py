@@ -8,7 +8,6 @@ import pytest
 
 from tests.conftest import ROOT, edit, run, stage
 
-
 TABLES = [ROOT / "metrics/table.json", *ROOT.glob("pipelines/*/metrics/table.json")]
 
 
