@@ -75,7 +75,7 @@ def test_review(clone):
     assert "6 of 6 rows are the same." in shell(clone, diff)
     shell(clone, pictures)
     page = (clone / "dvc_plots/index.html").read_text()
-    assert "main_metrics_plots_accuracy.png" in page and "http" not in page
+    assert re.search("[0-9a-f]{7,}_metrics_plots_accuracy.png", page) and "http" not in page
     edit(clone, lambda tree: tree.update(k=2))
     run(clone, "git", "commit", "--quiet", "--all", "--message", "k")
     assert "params.yaml | 2 +-" in shell(clone, cause)
