@@ -254,7 +254,7 @@ def test_watch_follows_a_curve_while_it_grows(empty):
         assert time.monotonic() < deadline
         time.sleep(0.2)
     watching.send_signal(signal.SIGINT)
-    assert watching.wait(10) == 0
+    assert watching.wait(60) == 0
     assert shown(empty)[1][path.stem][0].info.status == "FINISHED"
 
 
