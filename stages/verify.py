@@ -79,7 +79,7 @@ def differences(stage, entry, params, made):
 
 
 OUTS = ("outs", "metrics", "plots")
-BY_HAND = ("metrics/environment/", "metrics/bench.json", "metrics/load.json")
+BY_HAND = ("metrics/environment/", "metrics/bench.json")
 
 
 def orphans(made):
