@@ -7,9 +7,10 @@ reads   scratch/*.pt
 writes  as stages.track
 """
 
-import time
+import signal
 from pathlib import Path
 from pickle import UnpicklingError
+from threading import Event
 
 import torch
 
@@ -20,25 +21,25 @@ SECONDS = 2
 
 
 def main():
-    runs, logged, seen = {}, {}, {}
+    runs, logged, seen, over = {}, {}, {}, Event()
+    for interrupt in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(interrupt, lambda *_: over.set())
     with reachable():
         with alone():
             store = Store()
         print("following scratch/; end with Ctrl-C", flush=True)
-        try:
-            while True:
-                files = {path.stem: path for path in Path("scratch").glob("*.pt")}
-                for title, path in files.items():
-                    if (changed := _changed(path)) not in (seen.get(title), None):
-                        logged[title] = follow(store, runs, title, path, logged.get(title, 0))
-                        seen[title] = changed
-                for title in runs.keys() - files.keys():
-                    store.client.set_terminated(runs.pop(title))
-                    del logged[title], seen[title]
-                time.sleep(SECONDS)
-        except KeyboardInterrupt:
-            for made in runs.values():
-                store.client.set_terminated(made)
+        while not over.is_set():
+            files = {path.stem: path for path in Path("scratch").glob("*.pt")}
+            for title, path in files.items():
+                if (changed := _changed(path)) not in (seen.get(title), None):
+                    logged[title] = follow(store, runs, title, path, logged.get(title, 0))
+                    seen[title] = changed
+            for title in runs.keys() - files.keys():
+                store.client.set_terminated(runs.pop(title))
+                del logged[title], seen[title]
+            over.wait(SECONDS)
+        for made in runs.values():
+            store.client.set_terminated(made)
 
 
 def _changed(path):

@@ -1,5 +1,6 @@
 """The whole pipeline at smoke scale, run once in a copy through real `dvc repro`."""
 
+import fcntl
 import os
 import re
 import shutil
@@ -63,8 +64,23 @@ def small_students(params):
     return params
 
 
-def run(folder, *command, check=True):
-    done = subprocess.run(command, cwd=folder, capture_output=True, text=True)
+# `python -m NAME ARGUMENTS`, which then writes what files it has loaded, and sections of params.yaml read.
+WITNESS = f"""#!{sys.executable}
+import json, os, runpy, sys
+sys.path[0] = os.getcwd()
+from specialists import params
+read, sections = params._section, []
+params._section = lambda section, path: (sections.append(section), read(section, path))[1]
+sys.argv[:2] = []
+seen = os.environ["LOADED"] + "/" + " ".join(sys.argv).replace("/", ":") + ".json"
+runpy.run_module(sys.argv[0], run_name="__main__", alter_sys=True)
+files = [getattr(module, "__file__", None) for module in list(sys.modules.values())]
+json.dump([files, sections], open(seen, "w"))
+"""
+
+
+def run(folder, *command, check=True, **environment):
+    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, env=os.environ | environment)
     assert not check or done.returncode == 0, done.stdout + done.stderr
     return done
 
@@ -84,27 +100,40 @@ def edit(folder, change):
 @pytest.fixture(scope="session")
 def finished(tmp_path_factory):
     """A clone whose pipeline has run at smoke scale; tests that change something take `clone`."""
-    return reproduced(tmp_path_factory.mktemp("finished") / "specialists", small)
+    return once(tmp_path_factory, "finished", reproduced, small)
 
 
 @pytest.fixture(scope="session")
 def finished_cifar(tmp_path_factory):
     """The same for the pipeline of images."""
-    return reproduced(
-        tmp_path_factory.mktemp("images") / "specialists", small_images, "cifar100", "cifar100_small"
-    )
+    return once(tmp_path_factory, "images", reproduced, small_images, "cifar100", "cifar100_small")
 
 
 @pytest.fixture(scope="session")
 def finished_students(tmp_path_factory):
     """The same for the pipeline of students."""
-    return reproduced(
-        tmp_path_factory.mktemp("students") / "specialists", small_students, "students", "students"
-    )
+    return once(tmp_path_factory, "students", reproduced, small_students, "students", "students")
+
+
+def once(tmp_path_factory, name, make, *arguments):
+    """A folder that one of the test processes makes, for all of them; who comes second waits."""
+    shared = tmp_path_factory.getbasetemp()
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        shared = shared.parent
+    folder, made = shared / name / "specialists", shared / f"{name}.made"
+    with open(shared / f"{name}.lock", "w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not made.exists():
+            make(folder, *arguments)
+            made.touch()
+    return folder
 
 
 def reproduced(folder, shrink, pipeline=None, params=None):
-    """A copy of the repository in which the pipeline of the root has run, or another in its place."""
+    """A copy of the repository in which the pipeline of the root has run, or another in its place.
+
+    What each stage has loaded is in loaded/ beside it.
+    """
     files = run(ROOT, "git", "ls-files", "-z", "--cached", "--others", "--exclude-standard").stdout.split(
         "\0"
     )
@@ -120,7 +149,13 @@ def reproduced(folder, shrink, pipeline=None, params=None):
     run(folder, "git", "init", "--quiet")
     run(folder, "git", "config", "user.name", "tests")
     run(folder, "git", "config", "user.email", "tests@localhost")
-    run(folder, "dvc", "repro", "--quiet")
+    witness, loaded = folder.parent / "bin/python", folder.parent / "loaded"
+    for made in (witness.parent, loaded):
+        made.mkdir()
+    witness.write_text(WITNESS)
+    witness.chmod(0o755)
+    path = f"{witness.parent}:{os.environ['PATH']}"
+    run(folder, "dvc", "repro", "--quiet", PATH=path, LOADED=str(loaded))
     if not pipeline:
         stage(folder, "readme")
     run(folder, "git", "add", "--all")

@@ -15,7 +15,7 @@ from safetensors.numpy import load_file
 from specialists import students
 from stages.load import Server
 from tests.conftest import edit, run, stage
-from tests.test_pipeline import declares_what_it_loads, executed
+from tests.test_pipeline import executed
 from tests.test_reliability import outputs
 
 TEACHER, STUDENT = "cells/san-mcl_kd-k1-s0", "cells/san_small-kd-s0"
@@ -70,10 +70,6 @@ def test_every_row_is_a_run_in_mlflow(finished_students):
     kd = named["san_small-kd-s0"]
     assert kd.params["distill.methods.kd.teacher"] == "mean" and kd.tags["k"] == "none"
     assert kd.metrics["question_alone"] > 0
-
-
-def test_every_stage_declares_the_code_it_loads_and_the_params_it_reads(finished_students, tmp_path):
-    declares_what_it_loads(finished_students, tmp_path)
 
 
 def test_without_weight_modalities_are_plain_distillation_to_the_last_bit(clone):
