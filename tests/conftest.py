@@ -115,6 +115,11 @@ def finished_students(tmp_path_factory):
     return once(tmp_path_factory, "students", reproduced, small_students, "students", "students")
 
 
+def pytest_collection_modifyitems(items):
+    """The process that takes the front half makes one pipeline, that of the other half another."""
+    items.sort(key=lambda item: "finished_students" not in item.fixturenames)
+
+
 def once(tmp_path_factory, name, make, *arguments):
     """A folder that one of the test processes makes, for all of them; who comes second waits."""
     shared = tmp_path_factory.getbasetemp()
