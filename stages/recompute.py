@@ -2,7 +2,8 @@
 
 Train and evaluate one cell again in a scratch clone of HEAD, and compare with what is committed: on the
 machine that computed it every file must be the same to the bit, on another no accuracy may differ by more
-than one point. Needs the base models and features of the cell in DVC's cache.
+than one point. It starts from the features and base models in DVC's cache; where one is not there, all that
+the cell is made of is computed first.
 
 reads   dvc.lock and metrics/ of HEAD, DVC's cache
 writes  nothing that stays
@@ -42,7 +43,13 @@ def main(cell: str):
         made = [path for stage in lock.values() for path in paths(stage)]
         wanted = {dep["path"] for stage in makers for dep in stage["deps"]} - set(files)
         inputs = [p for p in made if any(p == dep or p.startswith(f"{dep}/") for dep in wanted)]
-        output("dvc", "checkout", *inputs, folder=folder)
+        if subprocess.run(
+            ["dvc", "checkout", "--quiet", *inputs], cwd=folder, capture_output=True
+        ).returncode:
+            names = [name for name, stage in lock.items() if {*paths(stage)} & {*inputs}]
+            print(f"not all in DVC's cache, so computed first: {', '.join(names)}", flush=True)
+            if subprocess.run(["dvc", "repro", "--quiet", "--no-commit", *names], cwd=folder).returncode:
+                raise ValueError(f"CELL: {cell!r} cannot be computed from the ground, see above")
         for stage in makers:
             if subprocess.run(stage["cmd"], shell=True, cwd=folder).returncode:
                 raise ValueError(f"{stage['cmd']}: failed, see above")

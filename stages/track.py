@@ -29,16 +29,20 @@ from stages import output, run
 def main(*, history: bool = False):
     with reachable(), alone():
         store = Store()
+        tables = {}
         for commit, read in past() if history else []:
             try:
-                show(store, read, {"commit": commit})
+                parent, means = show(store, read, {"commit": commit})
+                tables[parent] = means, read("metrics/table.md"), []
             except (ValueError, KeyError, TypeError, yaml.YAMLError) as error:
                 print(f"stages.track: {commit}: left out, it holds no whole table ({error})", file=sys.stderr)
         tags = {"commit": committed(), "experiment": os.getenv("DVC_EXP_NAME", "")}
         parent, means = show(store, lambda path: Path(path).read_text(), tags)
         if parent:
             pictures = sorted(Path("metrics").glob("*/*.png"))
-            store.summarize(parent, means, Path("metrics/table.md").read_text(), pictures)
+            tables[parent] = means, Path("metrics/table.md").read_text(), pictures
+        for parent, summary in tables.items():
+            store.summarize(parent, *summary)
         print(f"in MLflow at {os.environ['MLFLOW_TRACKING_URI']}")
 
 

@@ -1,6 +1,7 @@
 """A cell computed again: the same to the bit, or caught."""
 
 import json
+import shutil
 
 from tests.conftest import run, stage
 
@@ -9,6 +10,14 @@ def test_the_same_to_the_bit(clone):
     done = stage(clone, "recompute", "san-mcl_kd-k1-s0")
     assert "san-mcl_kd-k1-s0: the same to the bit, 5 files" in done.stdout
     assert run(clone, "git", "status", "--porcelain").stdout == ""
+
+
+def test_without_a_cache_it_is_computed_from_the_ground(clone):
+    shutil.rmtree(clone / ".dvc/cache")
+    done = stage(clone, "recompute", "san-mcl_kd-k1-s0")
+    assert "computed first: features, base@san-0-0, base@san-1-0\n" in done.stdout
+    assert "san-mcl_kd-k1-s0: the same to the bit, 5 files" in done.stdout
+    assert not (clone / ".dvc/cache").exists()
 
 
 def lie(clone, processor):

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -202,6 +203,12 @@ def test_history_rebuilds_an_empty_database_from_git_alone(empty, tmp_path):
     )
     (empty / "dvc.lock").write_text(lock.replace(dep["md5"], dep["md5"][::-1]))
     run(empty, "git", "commit", "--quiet", "--all", "--message", "other code, another number")
+    rows, page = empty / "metrics/table.json", empty / "metrics/table.md"
+    rows.write_text(json.dumps({name: row for name, row in read(rows).items() if row["method"] != "mcl"}))
+    page.write_text(re.sub(r"(?m)^.*\| MCL \|.*\n", "", page.read_text()))
+    (empty / "dvc.lock").write_text((empty / "dvc.lock").read_text() + "# that day\n")
+    run(empty, "git", "commit", "--quiet", "--all", "--message", "a table with a row less")
+    run(empty, "git", "revert", "--no-edit", "HEAD")
     (empty / "dvc.lock").write_text("stages: {}\n")
     run(empty, "git", "commit", "--quiet", "--all", "--message", "a lock that was lost")
     broken = run(empty, "git", "rev-parse", "--short", "HEAD").stdout.strip()
@@ -210,12 +217,18 @@ def test_history_rebuilds_an_empty_database_from_git_alone(empty, tmp_path):
     run(empty, "git", "clone", "--quiet", str(empty), str(bare))
     for _ in range(2):
         assert f"{broken}: left out, it holds no whole table" in track(bare, "--history").stderr
-    first, second = shown(bare)[1]["san-ie-s0"]
+    runs = shown(bare)[1]
+    first, second = runs["san-ie-s0"]
     assert "nondeterministic" not in second.data.tags
     assert [r.data.tags["state"] for r in (first, second)] == ["superseded", "current"]
     commits = run(bare, "git", "log", "--format=%h").stdout.split()
-    assert [r.data.tags["commit"] for r in (second, first)] == commits[2:]
+    assert [r.data.tags["commit"] for r in (second, first)] == commits[4:]
     assert second.data.metrics["top1"] == pytest.approx(first.data.metrics["top1"] + 1)
+    whole, fewer = runs["table"]
+    assert [r.data.tags["state"] for r in (whole, fewer)] == ["current", "superseded"]
+    assert all(r.info.status == "FINISHED" and r.data.metrics["top1_mean/san-ie"] for r in (whole, fewer))
+    assert "| MCL |" in whole.data.tags["mlflow.note.content"]
+    assert "| MCL |" not in fewer.data.tags["mlflow.note.content"]
 
 
 @pytest.mark.parametrize("address", ["http://127.0.0.1:9", "sqlite:///table.db"])
@@ -261,4 +274,7 @@ def test_watch_follows_a_curve_while_it_grows(empty):
 def test_two_at_once_in_a_new_database_lose_nothing_and_double_nothing(empty):
     both = [subprocess.Popen([sys.executable, "-m", "stages.track"], cwd=empty) for _ in range(2)]
     assert [process.wait(120) for process in both] == [0, 0]
-    assert all(len(found) == 1 for found in shown(empty)[1].values())
+    found = shown(empty)[1]
+    cells = {path.stem for path in (empty / "metrics/cells").glob("*.json")}
+    assert set(found) == cells | {"san-mcl_kd-k1-s0 (cell)", "table"}
+    assert all(len(runs) == 1 and runs[0].info.status == "FINISHED" for runs in found.values())
