@@ -15,9 +15,7 @@ from stages import run
 def main(image: str, question: str, *, ensemble: bool = False):
     path = Path("models/onnx") / ("ensemble.onnx" if ensemble else "student-int8.onnx")
     if not path.exists():
-        raise ValueError(
-            f"{path}: not found in {Path.cwd()}; run dvc repro there, or go to pipelines/students"
-        )
+        raise ValueError(f"{path}: not found in {Path.cwd()}; pipelines/students makes it and has it")
     with open(image, "rb") as file:
         content = file.read(MOST_BYTES + 1)
     model = Onnx(path)

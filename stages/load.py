@@ -127,7 +127,7 @@ def together(port, asked, clients):
                 if call(connection, "POST", "/invocations", body) != 200:
                     raise ValueError("the server refused a question of data.root")
                 times.append(time.perf_counter() - start)
-        return times
+        return times[:-1]  # the last one ended after SECONDS
 
     with ThreadPoolExecutor(clients) as pool:
         return sum(pool.map(client, range(clients)), [])
