@@ -15,7 +15,7 @@ from stages import run
 def main(image: str, question: str, *, ensemble: bool = False):
     path = Path("models/onnx") / ("ensemble.onnx" if ensemble else "student-int8.onnx")
     if not path.exists():
-        raise ValueError(f"{path}: not found in {Path.cwd()}; pipelines/students makes it and has it")
+        raise ValueError(f"{path}: not found in {Path.cwd()}; ./reproduce pipelines/students makes it, there")
     with open(image, "rb") as file:
         content = file.read(MOST_BYTES + 1)
     model = Onnx(path)

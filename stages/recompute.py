@@ -10,6 +10,7 @@ writes  nothing that stays
 """
 
 import json
+import shlex
 import subprocess
 import sys
 import tempfile
@@ -43,16 +44,14 @@ def main(cell: str):
         made = [path for stage in lock.values() for path in paths(stage)]
         wanted = {dep["path"] for stage in makers for dep in stage["deps"]} - set(files)
         inputs = [p for p in made if any(p == dep or p.startswith(f"{dep}/") for dep in wanted)]
-        if subprocess.run(
-            ["dvc", "checkout", "--quiet", *inputs], cwd=folder, capture_output=True
-        ).returncode:
+        commands, there = [stage["cmd"] for stage in makers], ["dvc", "checkout", "--quiet", *inputs]
+        if subprocess.run(there, cwd=folder, capture_output=True).returncode:
             names = [name for name, stage in lock.items() if {*paths(stage)} & {*inputs}]
             print(f"not all in DVC's cache, so computed first: {', '.join(names)}", flush=True)
-            if subprocess.run(["dvc", "repro", "--quiet", "--no-commit", *names], cwd=folder).returncode:
-                raise ValueError(f"CELL: {cell!r} cannot be computed from the ground, see above")
-        for stage in makers:
-            if subprocess.run(stage["cmd"], shell=True, cwd=folder).returncode:
-                raise ValueError(f"{stage['cmd']}: failed, see above")
+            commands.insert(0, shlex.join(["dvc", "repro", "--quiet", "--no-commit", *names]))
+        for command in commands:
+            if subprocess.run(command, shell=True, cwd=folder).returncode:
+                raise ValueError(f"{command}: failed, see above")
         compare(makers, folder, cell)
 
 

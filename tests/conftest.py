@@ -100,19 +100,19 @@ def edit(folder, change):
 @pytest.fixture(scope="session")
 def finished(tmp_path_factory):
     """A clone whose pipeline has run at smoke scale; tests that change something take `clone`."""
-    return once(tmp_path_factory, "finished", reproduced, small)
+    return once(tmp_path_factory, "finished", small)
 
 
 @pytest.fixture(scope="session")
 def finished_cifar(tmp_path_factory):
     """The same for the pipeline of images."""
-    return once(tmp_path_factory, "images", reproduced, small_images, "cifar100", "cifar100_small")
+    return once(tmp_path_factory, "images", small_images, "cifar100", "cifar100_small")
 
 
 @pytest.fixture(scope="session")
 def finished_students(tmp_path_factory):
     """The same for the pipeline of students."""
-    return once(tmp_path_factory, "students", reproduced, small_students, "students", "students")
+    return once(tmp_path_factory, "students", small_students, "students", "students")
 
 
 def pytest_collection_modifyitems(items):
@@ -120,8 +120,8 @@ def pytest_collection_modifyitems(items):
     items.sort(key=lambda item: "finished_students" not in item.fixturenames)
 
 
-def once(tmp_path_factory, name, make, *arguments):
-    """A folder that one of the test processes makes, for all of them; who comes second waits."""
+def once(tmp_path_factory, name, *arguments):
+    """A `reproduced` folder that one of the test processes makes for all of them; who comes second waits."""
     shared = tmp_path_factory.getbasetemp()
     if "PYTEST_XDIST_WORKER" in os.environ:
         shared = shared.parent
@@ -129,7 +129,7 @@ def once(tmp_path_factory, name, make, *arguments):
     with open(shared / f"{name}.lock", "w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         if not made.exists():
-            make(folder, *arguments)
+            reproduced(folder, *arguments)
             made.touch()
     return folder
 
