@@ -32,6 +32,8 @@ def pixels(content, size):
             with Image.open(io.BytesIO(content), formats=["PNG"]) as image:
                 if max(image.size) > LONGEST_SIDE:
                     raise ValueError(f"{image.width} x {image.height} pixels, the limit is {LONGEST_SIDE}")
+                if image.mode.startswith("I"):  # 16 bits of grey, of which convert would clip the upper 8
+                    image = image.point(lambda grey: grey / 256).convert("L")
                 return np.array(image.convert("RGB").resize(size[::-1], Image.Resampling.BILINEAR))[None]
     except UnidentifiedImageError:
         raise ValueError(f"image: expected a PNG, found {len(content)} bytes of something else") from None

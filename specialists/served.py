@@ -7,11 +7,13 @@ from pathlib import Path
 import mlflow
 import pandas
 from mlflow.exceptions import MlflowException
-from mlflow.models import infer_signature
+from mlflow.models import ModelSignature, infer_signature
 from mlflow.pyfunc import PythonModel
+from mlflow.types import ColSpec, Schema
 
 from specialists.answering import Onnx, best
 
+INPUTS = ("image", "question")
 QUESTION = "How many red cubes are there?"
 ROOT = Path(__file__).parents[1]
 
@@ -28,19 +30,19 @@ class Served(PythonModel):
 
     def predict(self, context, model_input, params=None):
         try:
-            return [self.answer(row.image, row.question) for row in model_input.itertuples()]
+            return [self.answer(asked) for asked in model_input.to_dict("records") or [{}]]
         except ValueError as error:
             raise Refused.invalid_parameter_value(str(error)) from None
 
-    def answer(self, image, question):
-        for name, value in (("image", image), ("question", question)):
-            if not isinstance(value, str):
-                raise ValueError(f"{name}: found {type(value).__name__}, expected text")
+    def answer(self, asked):
+        for name in INPUTS:
+            if not isinstance(asked.get(name), str):
+                raise ValueError(f"{name}: is missing, expected text")
         try:
-            content = base64.b64decode(image, validate=True)
+            content = base64.b64decode(asked["image"], validate=True)
         except ValueError as error:
             raise ValueError(f"image: not base64 ({error})") from None
-        first, *others = best(self.model(content, question).mean(0), self.model.about["answers"], 4)
+        first, *others = best(self.model(content, asked["question"]).mean(0), self.model.about["answers"], 4)
         return first | {"runners_up": others}
 
 
@@ -71,13 +73,15 @@ def contents(path, picture):
     asked = {"image": base64.b64encode(Path(picture).read_bytes()).decode(), "question": QUESTION}
     served, example = Served(), pandas.DataFrame([asked])
     served.model = Onnx(path)
-    signature = infer_signature(example, [served.answer(**asked)])
+    outputs = infer_signature(example, [served.answer(asked)]).outputs
+    # Not required: what is missing is for `answer` to say, for MLflow would say it with the picture in full.
+    inputs = Schema([ColSpec("string", name, required=False) for name in INPUTS])
     del served.model  # which load_context opens
     return {
         "python_model": served,
         "artifacts": {"onnx": str(path)},
         "code_paths": [str(ROOT / "specialists")],
         "pip_requirements": str(ROOT / "requirements.txt"),
-        "signature": signature,
+        "signature": ModelSignature(inputs, outputs),
         "input_example": example,
     }

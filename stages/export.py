@@ -34,8 +34,7 @@ def main(network: str, cell: str, name: str):
     setup(params.read("threads", int))
     data, root = prepared.load("data/features"), params.read("data.root", str)
     build = partial(params.read, f"networks.{network}", network_class(network), *data.shape)
-    eyes = scene_cnn.SceneCNN(params.read("features.scene_cnn", scene_cnn.Settings), torch.Generator())
-    eyes.load_state_dict(load_file("models/eyes.safetensors"))
+    eyes = sight("models/eyes.safetensors")
     model = Answerer(eyes, load(f"models/{cell}.safetensors", build).members).cpu().eval()
     about = {"words": data.meta["words"], "answers": data.meta["answers"], "size": eyes.size}
     about |= {"longest": params.read("features.longest", int), "cell": cell}
@@ -72,6 +71,19 @@ def main(network: str, cell: str, name: str):
         with replacing(f"models/onnx/{name}{kind}.onnx") as draft:
             draft.write_bytes(each)
     write_json(f"metrics/export/{name}.json", result | {"questions": len(label)})
+
+
+def sight(path):
+    """The eyes that stages/eyes.py trained."""
+    eyes = scene_cnn.SceneCNN(params.read("features.scene_cnn", scene_cnn.Settings), torch.Generator())
+    try:
+        eyes.load_state_dict(load_file(path))
+    except RuntimeError as error:
+        reason = " ".join(str(error).split())[:200]
+        raise ValueError(
+            f"{path}: not eyes of features.scene_cnn ({reason}); run stages.eyes again"
+        ) from None
+    return eyes
 
 
 def asked(split, row, about):

@@ -157,6 +157,13 @@ def test_a_picture_of_any_kind_and_size_becomes_pixels_of_the_size_asked_for():
         assert found.shape == (1, 64, 96, 3) and found.dtype == np.uint8
 
 
+def test_sixteen_bits_of_grey_are_as_light_as_their_upper_eight():
+    grey_HW = np.arange(0, 1 << 16, 257, dtype=np.uint16).reshape(16, 16)
+    Image.fromarray(grey_HW).save(file := io.BytesIO(), "PNG")
+    found_HW3 = answering.pixels(file.getvalue(), (16, 16))[0]
+    assert np.array_equal(found_HW3, np.repeat((grey_HW >> 8)[..., None], 3, 2))
+
+
 def test_a_palette_with_transparency_is_read_in_silence(recwarn):
     image = Image.new("P", (4, 4))
     image.putpalette([0, 0, 0, 255, 255, 255])

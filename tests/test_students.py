@@ -1,6 +1,7 @@
 """The students' pipeline at smoke scale, and what is made of its numbers."""
 
 import base64
+import io
 import json
 import signal
 import subprocess
@@ -8,8 +9,10 @@ import sys
 import urllib.error
 import urllib.request
 
+import numpy as np
 import pytest
 from mlflow import MlflowClient
+from PIL import Image
 from safetensors.numpy import load_file
 
 from specialists import students
@@ -72,6 +75,21 @@ def test_every_row_is_a_run_in_mlflow(finished_students):
     assert kd.metrics["question_alone"] > 0
 
 
+def test_each_example_is_told_by_the_member_that_learns_it_cheapest(finished_students):
+    told = load_file(finished_students / f"models/teachers/{TEACHER}.safetensors")
+    columns = load_file(finished_students / "data/features/questions.safetensors")
+    label_N = columns["answer"][columns["split"] == 0]
+    base = [np.load(finished_students / f"models/base/san-s0/m{member}.npy") for member in range(2)]
+    p_MNC, t_MNC = (np.exp(np.asarray(x, float)) for x in (told["logits"][0], base))
+    p_MNC, t_MNC = (x / x.sum(2, keepdims=True) for x in (p_MNC, t_MNC))
+    task_MN = -np.log(p_MNC[:, range(len(label_N)), label_N])
+    other_MN = 1.8 * (t_MNC * np.log(t_MNC / p_MNC)).sum(2)
+    cost_MN = np.stack([task_MN[0] + other_MN[1], task_MN[1] + other_MN[0]])
+    paid_N = cost_MN[told["specialist"], range(len(label_N))]
+    assert np.all(paid_N <= cost_MN.min(0) + 0.02)  # logits are kept in half precision
+    assert 0 < told["specialist"].mean() < 1
+
+
 def test_without_weight_modalities_are_plain_distillation_to_the_last_bit(clone):
     def change(params):
         kd = params["distill"]["methods"]["kd"]
@@ -129,6 +147,13 @@ def test_a_question_that_cannot_be_answered_is_one_line(finished_students, argum
     assert done.returncode == 1 and done.stderr.count("\n") == 1 and message in done.stderr
 
 
+def test_eyes_of_another_size_are_one_line(clone):
+    edit(clone, lambda params: params["features"]["scene_cnn"].update(width=8))
+    done = stage(clone, "export", "san_small", STUDENT, "student", check=False)
+    assert done.returncode == 1 and done.stderr.count("\n") == 1
+    assert "models/eyes.safetensors: not eyes of features.scene_cnn" in done.stderr
+
+
 def test_asked_on_the_command_line_student_and_ensemble_answer(finished_students):
     question = "How many red cubes are there?"
     lines = stage(finished_students, "ask", PICTURE, question).stdout.splitlines()
@@ -136,6 +161,15 @@ def test_asked_on_the_command_line_student_and_ensemble_answer(finished_students
     lines = stage(finished_students, "ask", PICTURE, question, "--ensemble").stdout.splitlines()
     assert [line.split(":")[0] for line in lines[3:]] == ["member 0", "member 1"]
     assert sum("specialist" in line for line in lines) == 1
+
+
+def text(picture):
+    return base64.b64encode(picture).decode()
+
+
+def huge():
+    Image.new("L", (4097, 1)).save(file := io.BytesIO(), "PNG")
+    return file.getvalue()
 
 
 def ask(port, body):
@@ -152,8 +186,8 @@ def ask(port, body):
 def test_the_champion_answers_from_the_registry_and_refuses_in_one_line(finished_students, monkeypatch):
     """As in the README: `mlflow models serve -m models:/student@champion`, over HTTP."""
     monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{finished_students}/mlflow.db")
-    picture = base64.b64encode((finished_students / PICTURE).read_bytes()).decode()
-    asked = {"image": picture, "question": "How many red cubes are there?"}
+    whole = (finished_students / PICTURE).read_bytes()
+    asked = {"image": text(whole), "question": "How many red cubes are there?"}
     with Server("models:/student@champion") as port:
         status, said = ask(port, {"inputs": asked})
         assert status == 200
@@ -166,10 +200,15 @@ def test_the_champion_answers_from_the_registry_and_refuses_in_one_line(finished
             ({"question": ""}, "question: '' has no words"),
             ({"image": "?"}, "image: not base64"),
             ({"image": "\u00e9"}, "image: not base64"),
-            ({"image": base64.b64encode(b"GIF89a").decode()}, "image: expected a PNG, found 6 bytes"),
+            ({"image": text(b"GIF89a")}, "image: expected a PNG, found 6 bytes"),
+            ({"image": text(whole[:200])}, "image: expected a PNG, but "),
+            ({"image": text(huge())}, "image: expected a PNG, but 4097 x 1 pixels, the limit is 4096"),
         ]:
             status, said = ask(port, {"inputs": asked | change})
             assert status == 400 and said["message"].startswith(message) and "Traceback" not in str(said)
+        for missing in asked:
+            status, said = ask(port, {"inputs": {k: v for k, v in asked.items() if k != missing}})
+            assert status == 400 and said["message"] == f"{missing}: is missing, expected text"
 
 
 def test_the_same_file_is_registered_once(clone):
