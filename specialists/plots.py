@@ -27,8 +27,9 @@ def style(method):
 
 
 def face(method):
-    """Where lines are no help: the markers of variants are hollow."""
-    return colour(method) if style(method) == "-" else "white"
+    """Where lines are no help: the markers of IE+ are half full, those with shared features hollow."""
+    fill = {"-": "full", ":": "left", "--": "none"}[style(method)]
+    return {"mfc": colour(method), "mfcalt": "white", "fillstyle": fill}
 
 
 def spread(rows, number):
@@ -66,7 +67,7 @@ def _lines(axes, rows, number):
                     mean[0] - std[0], mean[0] + std[0], color=colour(method), alpha=0.12, linewidth=0
                 )
         else:
-            look |= {"marker": "o", "mfc": face(method), "capsize": 4, "linewidth": 2}
+            look |= {"marker": "o", "capsize": 4, "linewidth": 2} | face(method)
             axes.errorbar([row["k"] for row in mine], mean, std, **look)
     axes.set_xticks(ks)
     axes.set_xlabel("k")
@@ -80,22 +81,22 @@ def against_oracle(rows, networks):
         mine = [row for row in rows.values() if row["network"] == network and row["method"] != "student"]
         for row in mine:
             x, y = (row["report"][number] for number in ("oracle", "top1"))
-            look = {"color": colour(row["method"]), "mfc": face(row["method"]), "ms": 9, "capsize": 3}
+            look = {"color": colour(row["method"]), "ms": 7, "capsize": 3} | face(row["method"])
             axes.errorbar(x["mean"], y["mean"], y["std"], x["std"], marker=mark(row["k"]), **look)
         legend = [
-            _mark("s", colour(method), face(method), TITLES[method])
+            _mark("s", TITLES[method], color=colour(method), **face(method))
             for method in dict.fromkeys(row["method"] for row in mine)
         ]
         for k in dict.fromkeys(row["k"] for row in mine):
-            legend.append(_mark(mark(k), "#24292f", "white", f"k = {k}" if k else "no k"))
+            legend.append(_mark(mark(k), f"k = {k}" if k else "no k", color="#24292f", fillstyle="none"))
         axes.legend(handles=legend, fontsize=8)
         axes.set(xlabel=NAMES["oracle"], ylabel=NAMES["top1"], title=network.upper())
         axes.grid(alpha=0.3)
     return figure
 
 
-def _mark(shape, edge, face, label):
-    return Line2D([], [], marker=shape, color=edge, mfc=face, linestyle="", label=label)
+def _mark(shape, label, **look):
+    return Line2D([], [], marker=shape, linestyle="", label=label, **look)
 
 
 def curves(bases, cells, title):
@@ -105,7 +106,7 @@ def curves(bases, cells, title):
         left.plot(range(1, len(curve) + 1), [record["select_top1"] for record in curve], color=COLOURS["ie"])
     left.set(title=f"{title}: base models", xlabel="epoch", ylabel="top-1 on select in %")
     for (method, k), curve in cells.items():
-        look = {"color": colour(method), "linestyle": style(method), "marker": mark(k), "mfc": face(method)}
+        look = {"color": colour(method), "linestyle": style(method), "marker": mark(k)} | face(method)
         right.plot(
             range(1, len(curve) + 1), [r["select_top1"] for r in curve], **look, label=titled(method, k)
         )
