@@ -4,10 +4,12 @@ import fcntl
 import hashlib
 import json
 import os
+import re
 import sys
 import time
 from contextlib import contextmanager
 from pathlib import Path
+from textwrap import shorten
 
 NOTE = """One run for each cell of the table, under the run that holds means over seeds, table and figures.
 Tags to filter by: dataset, network, method, k, seed, commit; and state, which is `current` for the table as
@@ -17,20 +19,25 @@ choices are made; curve/ goes by epoch."""
 
 @contextmanager
 def reachable():
-    """A server or database that does not answer is one line, and no reason to fail a pipeline."""
+    """Yield where MLflow is. What does not answer there is one line, and no reason to fail a pipeline."""
     os.environ["MLFLOW_DISABLE_TELEMETRY"] = "true"
     os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "1")
     os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", "10")
-    os.environ.setdefault("MLFLOW_TRACKING_URI", f"sqlite:///{checkout() / 'mlflow.db'}")
+    if not os.getenv("MLFLOW_TRACKING_URI"):
+        os.environ["MLFLOW_TRACKING_URI"] = f"sqlite:///{checkout() / 'mlflow.db'}"
+    address = re.sub(r"//[^@/]*@", "//", os.environ["MLFLOW_TRACKING_URI"])  # without a password
     from mlflow.exceptions import MlflowException  # 1.5 seconds, which --help need not wait for
     from requests import RequestException
     from sqlalchemy.exc import SQLAlchemyError
 
     try:
-        yield
-    except (MlflowException, RequestException, SQLAlchemyError) as error:
-        reason = f"not all is logged: {' '.join(str(error).split())[:160]}"
-        print(f"MLflow at {os.environ['MLFLOW_TRACKING_URI']}: {reason}", file=sys.stderr)
+        yield address
+    except (MlflowException, RequestException, SQLAlchemyError, ImportError) as error:
+        cause = error  # the first of all, which says why: "Connection refused"
+        while inner := cause.__cause__ or cause.__context__:
+            cause = inner
+        reason = shorten(str(cause if isinstance(cause, OSError) else error), 200)
+        print(f"MLflow at {address}: not all is logged: {reason}", file=sys.stderr)
 
 
 @contextmanager
@@ -76,11 +83,11 @@ class Store:
                 return each.info.run_id
         return self.client.create_run(self.id, run_name=title, tags=tags).info.run_id
 
-    def parent(self, rows):
-        """The run of the table that has these rows; that of any other is superseded."""
-        tags = {"kind": "table", "pipeline": self.title, "rows": digest(rows)}
+    def parent(self, table):
+        """The run of the table with these numbers; that of any other is superseded."""
+        tags = {"kind": "table", "pipeline": self.title, "table": digest(table)}
         tables = {each.info.run_id: dict(each.data.tags) for each in self.runs("tags.kind = 'table'")}
-        found = next((made for made, old in tables.items() if old.get("rows") == tags["rows"]), None)
+        found = next((made for made, old in tables.items() if old.get("table") == tags["table"]), None)
         if found is None:
             found = self.client.create_run(self.id, run_name=self.title, tags=tags).info.run_id
             tables[found] = tags
@@ -188,8 +195,6 @@ def code():
 
 
 def checkout():
-    """The main checkout, also from the copies that `dvc exp run --temp` and `--queue` work in."""
-    folder = code()
-    while ".dvc" in folder.parts or not (folder / "specialists").is_dir():
-        folder = folder.parent
-    return folder
+    """The main checkout, also from the copies inside it that `dvc exp run --temp` and `--queue` work in."""
+    outside = Path(str(code()).split("/.dvc/tmp/")[0])
+    return next((up for up in (outside, *outside.parents) if (up / "specialists").is_dir()), code())

@@ -22,7 +22,10 @@ def run(main):
     switches = {f"--{p.name}": p.name for p in parameters if p.kind is p.KEYWORD_ONLY}
     given = [word for word in words if word not in switches]
     try:
-        if len(given) != len(places) or any(word.startswith("--") for word in given):
+        for word in given:
+            if word.startswith("--"):
+                raise ValueError(f"{word} is unknown; known: {', '.join([*switches, '--help'])}")
+        if len(given) != len(places):
             wanted = " ".join([*(p.name.upper() for p in places), *(f"[{switch}]" for switch in switches)])
             raise ValueError(f"{len(given)} arguments, expected {len(places)}: {wanted or 'none'}")
         main(

@@ -14,9 +14,11 @@ from pathlib import Path
 
 from specialists import report, students
 from specialists.files import read_json
+from specialists.losses import GENERALISTS
 from stages import output, run
 
 TABLE = "metrics/table.json"
+TITLES = report.TITLES | students.TITLES
 
 
 def main(old: str, new: str):
@@ -26,11 +28,16 @@ def main(old: str, new: str):
 def table(revision):
     if revision == ".":
         return read_json(TABLE)
+    if not revision:  # git would take it for the index
+        raise ValueError("OLD and NEW: '' is no revision")
     try:
         text = output("git", "show", f"{revision}:./{TABLE}")
     except ValueError as error:
         raise ValueError(f"{revision}: no {TABLE} of {Path.cwd()} there ({error})") from None
-    return json.loads(text)
+    try:
+        return json.loads(text)
+    except json.JSONDecodeError as error:
+        raise ValueError(f"{revision}: its {TABLE} is not JSON ({error})") from None
 
 
 def markdown(old, new):
@@ -39,11 +46,12 @@ def markdown(old, new):
         "| row | top-1 old | new | difference | | oracle old | new | difference | |",
         "|---|---|---|---|---|---|---|---|---|",
     ]
-    for name in [*new, *(name for name in old if name not in new)]:
+    every = new | {name: row for name, row in old.items() if name not in new}
+    for name, row in sorted(every.items(), key=lambda item: place(item[1])):
         rows = old.get(name), new.get(name)
         if rows[0] == rows[1]:
             continue
-        cells = [title(rows[1] or rows[0])]
+        cells = [title(row)]
         for numbers in zip(*(shown(row) if row else (None, None) for row in rows), strict=True):
             cells += compared(*numbers)
         lines.append(f"| {' | '.join(cells)} |")
@@ -66,10 +74,15 @@ def compared(old, new):
     return [*means, f"{difference:+.2f}", "" if difference == 0 else verdict]
 
 
+def place(row):
+    """Where a row stands in its table: generalists, then by k, then students."""
+    k = row["k"] or (0 if row["method"] in GENERALISTS else 99)
+    return row["network"], k, [*TITLES, row["method"]].index(row["method"])
+
+
 def title(row):
     k = [] if row["k"] is None else [f"k = {row['k']}"]
-    titles = students.TITLES | report.TITLES
-    return " ".join([row["network"].upper(), titles.get(row["method"], row["method"]), *k])
+    return " ".join([row["network"].upper(), TITLES.get(row["method"], row["method"]), *k])
 
 
 if __name__ == "__main__":

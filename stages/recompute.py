@@ -11,15 +11,14 @@ writes  nothing that stays
 
 import json
 import shlex
+import signal
 import subprocess
 import sys
 import tempfile
 from hashlib import md5
 from pathlib import Path
 
-import yaml
-
-from specialists import environment
+from specialists import environment, pipeline
 from specialists.files import read_json
 from stages import output, run
 
@@ -27,14 +26,19 @@ TOLERANCE = 1.0
 
 
 def main(cell: str):
-    lock = yaml.load(_head("dvc.lock"), yaml.CSafeLoader)["stages"]
-    files = [f"models/cells/{cell}.safetensors", f"metrics/cells/{cell}.json"]
+    lock = pipeline.stages("dvc.lock", _head("dvc.lock"))
+    files = [
+        f"models/cells/{cell}.safetensors",
+        f"metrics/cells/{cell}.json",
+        f"metrics/alone/cells/{cell}.json",
+    ]
     makers = [stage for file in files for stage in lock.values() if file in paths(stage)]
-    if len(makers) != len(files):
+    if len(makers) < 2:
         cells = sorted(
             Path(p).stem for s in lock.values() for p in paths(s) if p.startswith("metrics/cells/")
         )
         raise ValueError(f"CELL: {cell!r} is not in dvc.lock; known: {', '.join(cells)}")
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # as an error, after which the clone is removed
     top = Path(output("git", "rev-parse", "--show-toplevel").strip())
     here = Path.cwd().relative_to(top)
     with tempfile.TemporaryDirectory(prefix="recompute-") as scratch:
@@ -42,7 +46,8 @@ def main(cell: str):
         folder = Path(scratch) / here
         output("dvc", "cache", "dir", "--local", output("dvc", "cache", "dir").strip(), folder=folder)
         made = [path for stage in lock.values() for path in paths(stage)]
-        wanted = {dep["path"] for stage in makers for dep in stage["deps"]} - set(files)
+        own = {path for stage in makers for path in paths(stage)}
+        wanted = {dep["path"] for stage in makers for dep in stage["deps"]} - own
         inputs = [p for p in made if any(p == dep or p.startswith(f"{dep}/") for dep in wanted)]
         commands, there = [stage["cmd"] for stage in makers], ["dvc", "checkout", "--quiet", *inputs]
         if subprocess.run(there, cwd=folder, capture_output=True).returncode:

@@ -8,111 +8,57 @@ from the same inputs on the same machine are logged beside the old ones, and cal
 `state` tells current runs from superseded ones, and from those of `dvc exp run`, which leave the table alone.
 With --history every commit that changed dvc.lock is shown first, from git alone.
 
-reads   dvc.lock, params.yaml, metrics/
+reads   dvc.lock, metrics/
 writes  mlflow.db and mlartifacts/ in the main checkout, or to where MLFLOW_TRACKING_URI points
 """
 
-import json
 import os
 import subprocess
 import sys
 from pathlib import Path
 
-import yaml
-
-from specialists.losses import GENERALISTS
-from specialists.report import NUMBERS, cell
+from specialists.cells import shown
 from specialists.tracking import PARENT, Store, alone, reachable
 from stages import output, run
 
 
 def main(*, history: bool = False):
-    with reachable(), alone():
-        store = Store()
-        tables = {}
+    tags = {"commit": committed(), "experiment": os.getenv("DVC_EXP_NAME", "")}
+    now = shown(here)
+    with reachable() as address, alone():
+        store, tables = Store(), {}
         for commit, read in past() if history else []:
             try:
-                parent, means = show(store, read, {"commit": commit})
-                tables[parent] = means, read("metrics/table.md"), []
-            except (ValueError, KeyError, TypeError, yaml.YAMLError) as error:
+                then = shown(read)
+            except ValueError as error:
                 print(f"stages.track: {commit}: left out, it holds no whole table ({error})", file=sys.stderr)
-        tags = {"commit": committed(), "experiment": os.getenv("DVC_EXP_NAME", "")}
-        parent, means = show(store, lambda path: Path(path).read_text(), tags)
-        if parent:
-            pictures = sorted(Path("metrics").glob("*/*.png"))
-            tables[parent] = means, Path("metrics/table.md").read_text(), pictures
-        for parent, summary in tables.items():
-            store.summarize(parent, *summary)
-        print(f"in MLflow at {os.environ['MLFLOW_TRACKING_URI']}")
+            else:
+                tables[show(store, then, {"commit": commit})] = then, []
+        if parent := show(store, now, tags):
+            tables[parent] = now, sorted(Path("metrics").glob("*/*.png"))
+        for parent, (each, pictures) in tables.items():
+            store.summarize(parent, each.means, each.page, pictures)
+        print(f"in MLflow at {address}")
 
 
-def show(store, read, tags):
-    """Log what is new in one state of the pipeline's folder, whose files `read` gives as text."""
-    params, lock = yaml.load(read("params.yaml"), LOADER), yaml.load(read("dvc.lock"), LOADER)["stages"]
-    table = json.loads(read("metrics/table.json"))
-    tags = tags | {"dataset": Path(params["data"]["root"]).name}
-    rows = [(row["network"], row["method"], row["k"]) for row in table.values()]
-    cells = [(*row, seed) for row in rows for seed in params["table"]["seeds"]]
-    found = {cell(*each): contents(lock, read, f"cells/{cell(*each)}", *each) for each in cells}
-    parent = None if tags.get("experiment") else store.parent(sorted(found))
-    under = dict.fromkeys(found, {PARENT: parent} if parent else {})
-    if "specialize_cell" in lock:
-        k = None if params["method"] in GENERALISTS else params["k"]
-        chosen = params["network"], params["method"], k, params["seed"]
-        found[f"{cell(*chosen)} (cell)"] = contents(lock, read, "cell", *chosen)
-    for title, content in found.items():
-        store.upsert(title, content, tags | under.get(title, {}))
+def show(store, state, tags):
+    """Log what is new in one state; the run of its table, or None for that of an experiment."""
+    parent = None if tags.get("experiment") else store.parent(state.table)
+    tags = tags | {"dataset": state.dataset}
+    for title, content in state.rows.items():
+        store.upsert(title, content, tags | ({PARENT: parent} if parent else {}))
+    for title, content in state.chosen.items():
+        store.upsert(title, content, tags)
     if parent:
-        store.keep(found)
-    return parent, {
-        f"{number}_{part}/{title}": row["report"][number][part]
-        for title, row in table.items()
-        for number in ("top1", "oracle")
-        for part in ("mean", "std")
-        if row["report"][number][part] is not None
-    }
+        store.keep(state.rows | state.chosen)
+    return parent
 
 
-def contents(lock, read, place, network, method, k, seed):
-    """Everything that a cell's run shows; `inputs` decides whether it is a new one."""
-    blind = f"metrics/alone/{place}.json"
-    files = {f"models/{place}.safetensors", f"metrics/{place}.json", blind}
-    made = {out["path"]: stage for stage in lock.values() for out in stage.get("outs", [])}
-    makers = [made[path] for path in sorted(files) if path in made]
-    metrics = json.loads(read(f"metrics/{place}.json"))
-    alone = json.loads(read(blind))["report"] if blind in made else {}
-    everybody = "all" if method in GENERALISTS else "none"
-    axes = {"network": network, "method": method, "k": k or everybody, "seed": seed}
-    # The compare page opens on the first three params that differ, by name: these, of each ten letters.
-    params = {"cell": f"k{k}-{method}" if k else method}
-    params |= {f"cell.{key}": value for key, value in axes.items()}
-    for stage in makers:
-        for section in stage.get("params", {}).get("params.yaml", {}).items():
-            params |= flat(*section)
-    deps = {dep["path"]: dep["md5"] for stage in makers for dep in stage["deps"] if dep["path"] not in files}
-    machine = environment(read, f"metrics/environment/{place}.json")
-    commands = [stage["cmd"] for stage in makers]
-    return {
-        "inputs": [commands, deps, params, machine],
-        "data": deps["data/features"],
-        "params": params,
-        "metrics": {n: metrics["report"][n] for n in NUMBERS}
-        | {f"select/{n}": metrics["select"][n] for n in NUMBERS}
-        | {f"{modality}_alone": value for modality, value in alone.items()}
-        | {"parameters": metrics["parameters"]},
-        "curve": json.loads(read(f"metrics/curves/{place}.json"))["curve"],
-        "tags": {key: str(value) for key, value in (axes | machine).items()}
-        | {"command": " && ".join(commands)},
-    }
-
-
-def environment(read, path):
-    """What computed a number, as far as is known."""
+def here(path):
     try:
-        known = json.loads(read(path))
-    except (OSError, ValueError):
-        known = {}
-    return {key: known.get(key, "unknown") for key in ("processor", "system", "python", "torch", "threads")}
+        return Path(path).read_text()
+    except FileNotFoundError:
+        raise ValueError(f"{path}: not found in {Path.cwd()}; run dvc repro in a pipeline's folder") from None
 
 
 def past():
@@ -129,16 +75,6 @@ def committed():
         return "uncommitted"
     return output("git", "log", "-1", "--format=%h", "--", "dvc.lock").strip()
 
-
-def flat(title, value):
-    if not isinstance(value, dict):
-        return {title: value}
-    return {
-        key: leaf for part, inner in value.items() for key, leaf in flat(f"{title}.{part}", inner).items()
-    }
-
-
-LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
 if __name__ == "__main__":
     run(main)

@@ -17,28 +17,33 @@ import torch
 from specialists.tracking import Store, alone, millis, points, reachable
 from stages import run
 
-SECONDS = 2
+SECONDS, AGAIN = 2, 20
 
 
 def main():
-    runs, logged, seen, over = {}, {}, {}, Event()
+    over = Event()
     for interrupt in (signal.SIGINT, signal.SIGTERM):
         signal.signal(interrupt, lambda *_: over.set())
-    with reachable():
-        with alone():
-            store = Store()
-        print("following scratch/; end with Ctrl-C", flush=True)
-        while not over.is_set():
+    store, runs, seen = None, {}, {}
+    while not over.is_set():
+        patience = AGAIN  # if MLflow does not answer
+        with reachable():
+            if store is None:
+                with alone():
+                    store = Store()
+                print("following scratch/; end with Ctrl-C", flush=True)
             files = {path.stem: path for path in Path("scratch").glob("*.pt")}
             for title, path in files.items():
                 if (changed := _changed(path)) not in (seen.get(title), None):
-                    logged[title] = follow(store, runs, title, path, logged.get(title, 0))
+                    follow(store, runs, title, path)
                     seen[title] = changed
             for title in runs.keys() - files.keys():
-                store.client.set_terminated(runs.pop(title))
-                del logged[title], seen[title]
-            over.wait(SECONDS)
-        for made in runs.values():
+                store.client.set_terminated(runs[title][0])
+                del runs[title], seen[title]
+            patience = SECONDS
+        over.wait(patience)
+    with reachable():
+        for made, _ in runs.values():
             store.client.set_terminated(made)
 
 
@@ -49,17 +54,19 @@ def _changed(path):
         return None
 
 
-def follow(store, runs, title, path, logged):
-    """Log the points of a curve beyond the first `logged`; how many there are now."""
+def follow(store, runs, title, path):
+    """Log the points of a curve that its run does not have; runs: title -> (run, how many it has)."""
     try:
         curve = torch.load(path, weights_only=True)["state"]["curve"]
     except (OSError, RuntimeError, EOFError, UnpicklingError):  # replaced or gone while we look
-        return logged
+        return
     if title not in runs:
-        runs[title] = store.start(title, {"kind": "running", "pipeline": store.title})
+        made = store.start(title, {"kind": "running", "pipeline": store.title})
+        runs[title] = made, len(store.client.get_metric_history(made, "curve/loss"))
+    made, logged = runs[title]
     for epoch in range(logged, len(curve)):
-        store.client.log_batch(runs[title], points([curve[epoch]], millis(), epoch + 1))
-    return len(curve)
+        store.client.log_batch(made, points([curve[epoch]], millis(), epoch + 1))
+        runs[title] = made, epoch + 1
 
 
 if __name__ == "__main__":

@@ -2,6 +2,8 @@
 
 import json
 
+import pytest
+
 from stages.diff import markdown
 from tests.conftest import run, stage
 
@@ -36,6 +38,22 @@ def test_rows_that_come_and_go_and_stay():
     assert told[-1] == "1 of 2 rows are the same."
 
 
+def test_rows_stand_as_in_their_table():
+    rows = [("student", None), ("mcl_kd", 1), ("cmcl", 2), ("ie_plus", None), ("mcl", 2), ("ie", None)]
+    new = {f"{method}-{k}": row(1, 2, method=method, k=k) for method, k in rows}
+    told = [line.split(" | ")[0] for line in lines({}, new)[:6]]
+    assert told == [
+        *(
+            "| SAN IE",
+            "| SAN IE+",
+            "| SAN MCL-KD k = 1",
+            "| SAN MCL k = 2",
+            "| SAN CMCL k = 2",
+            "| SAN student",
+        )
+    ]
+
+
 def test_a_row_is_the_same_only_if_every_number_is():
     other = row(50, 60)
     other["report"]["nll"] = {"mean": 1.0, "std": 0.1}
@@ -58,7 +76,20 @@ def test_between_revisions_and_the_files_as_they_are(clone):
     assert "6 of 6 rows are the same" in stage(clone, "diff", "HEAD", ".").stdout
 
 
-def test_a_revision_that_is_not_there_is_one_line(clone):
-    done = stage(clone, "diff", "nowhere", ".", check=False)
-    assert done.returncode == 1 and done.stderr.startswith("stages.diff: nowhere: no metrics/table.json")
-    assert done.stderr.count("\n") == 1
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("nowhere", "."), "nowhere: no metrics/table.json"),
+        (("", "."), "OLD and NEW: '' is no revision"),
+        (("HEAD", "--new"), "--new is unknown; known: --help"),
+        (("HEAD", "HEAD~1"), "HEAD~1: its metrics/table.json is not JSON"),
+    ],
+)
+def test_what_cannot_be_compared_is_one_line(clone, arguments, message):
+    table = clone / "metrics/table.json"
+    for text in (table.read_text()[:100], table.read_text()):
+        table.write_text(text)
+        run(clone, "git", "commit", "--quiet", "--allow-empty", "--all", "--message", "another table")
+    done = stage(clone, "diff", *arguments, check=False)
+    assert done.returncode == 1 and done.stderr.count("\n") == 1
+    assert done.stderr.startswith(f"stages.diff: {message}")

@@ -5,6 +5,7 @@ import shutil
 import sys
 
 import pytest
+import yaml
 
 from tests.conftest import ROOT, edit, run, stage
 
@@ -52,7 +53,14 @@ CHANGES = {
     "a param": (
         lambda folder: edit(folder, lambda p: p["methods"]["cmcl"].update(beta=9.0)),
         {"specialize"},
-        "methods.cmcl was {'beta': 0.75, 'form': 'exact'}, is {'beta': 9.0, 'form': 'exact'}",
+        "methods.cmcl.beta was 0.75, is 9.0",
+    ),
+    "a param that a stage no longer names": (
+        lambda folder: rewrite(
+            folder / "dvc.yaml", 'networks.${item.network}", base]', 'networks.${item.network}"]'
+        ),
+        {"base"},
+        "params.yaml: base: among its params only in dvc.lock",
     ),
     "a number": (
         lambda folder: rewrite(folder / "metrics/cells/san-ie-s0.json", '"top1": ', '"top1": 1'),
@@ -140,6 +148,13 @@ CHANGES = {
 }
 
 
+def test_what_follows_from_a_stale_stage_is_named_after_it(bare):
+    edit(bare, lambda params: params["base"].update(epochs=9))
+    total, after = verdict(bare)[1].splitlines()[-1].split("; stale with them: ")
+    everything = yaml.safe_load((bare / "dvc.lock").read_text())["stages"]
+    assert set(after.split(", ")) == {n for n in everything if not re.match("stand_in|features|base", n)}
+
+
 @pytest.mark.parametrize("change", CHANGES)
 def test_what_is_stale_is_named_and_nothing_else(bare, change):
     make, stages, message = CHANGES[change]
@@ -158,6 +173,14 @@ BROKEN = {
         "dvc.lock: holds no stages",
     ),
     "an empty file": (lambda folder: (folder / "dvc.yaml").write_text(""), "dvc.yaml: holds no stages"),
+    "an axis that is no list": (
+        lambda folder: edit(folder, lambda p: p["table"].update(seeds=0)),
+        "dvc.yaml: base: seed: 0 is int, expected list",
+    ),
+    "stages that are none": (
+        lambda folder: (folder / "dvc.lock").write_text("stages:\n"),
+        "dvc.lock: holds no stages",
+    ),
     "no git": (lambda folder: shutil.rmtree(folder / ".git"), "git ls-files: .*not a git repository"),
 }
 

@@ -1,0 +1,117 @@
+"""What a pipeline's folder has to show: each cell, with its numbers and all that they came from."""
+
+import json
+import re
+from dataclasses import dataclass
+from pathlib import Path
+
+from specialists import pipeline
+from specialists.losses import GENERALISTS
+from specialists.report import NUMBERS, cell
+
+
+@dataclass(frozen=True)
+class State:
+    """What the pipeline's folder has to show, now or at a commit."""
+
+    dataset: str
+    table: dict
+    page: str
+    rows: dict  # the cells of the table: title -> what its run shows
+    chosen: dict  # the same of the cell lane
+
+    @property
+    def means(self):
+        """Of every number over the seeds, with its deviation."""
+        return {
+            f"{number}_{part}/{title}": value
+            for title, row in self.table.items()
+            for number, spread in row["report"].items()
+            for part, value in spread.items()
+            if value is not None
+        }
+
+
+def shown(read):
+    """The state whose files `read` gives as text."""
+    lock = pipeline.stages("dvc.lock", read("dvc.lock"))
+    try:
+        table, made, rows, chosen = json.loads(read("metrics/table.json")), makers(lock), {}, {}
+        sources = pipeline.sources({name: outside(stage) for name, stage in lock.items()})
+        for path in made:
+            place = re.fullmatch(r"metrics/(cells/(.+)-s(\d+))\.json", path)
+            if place and place[2] in table:
+                row = table[place[2]]
+                each = row["network"], row["method"], row["k"], int(place[3])
+                rows[cell(*each)] = contents(lock, sources, read, place[1], *each)
+        if "specialize_cell" in lock:
+            network, method, k, seed, _ = lock["specialize_cell"]["cmd"].split()[-5:]
+            each = network, method, None if method in GENERALISTS else int(k), int(seed)
+            chosen[f"{cell(*each)} (cell)"] = contents(lock, sources, read, "cell", *each)
+        dataset = Path(lock["features"]["params"]["params.yaml"]["data"]["root"]).name
+        found = State(dataset, table, read("metrics/table.md"), rows, chosen)
+    except (KeyError, TypeError, AttributeError) as error:
+        raise ValueError(f"dvc.lock and metrics/ do not fit each other ({error!r})") from None
+    if not rows:
+        raise ValueError("metrics/table.json: no cell of it is in dvc.lock")
+    return found
+
+
+def contents(lock, sources, read, place, network, method, k, seed):
+    """Everything that a cell's run shows; `inputs` decides whether it is a new one."""
+    made, blind = makers(lock), f"metrics/alone/{place}.json"
+    files = {f"models/{place}.safetensors", f"metrics/{place}.json", blind}
+    names = [made[path] for path in sorted(files) if path in made]
+    metrics = json.loads(read(f"metrics/{place}.json"))
+    alone = json.loads(read(blind))["report"] if blind in made else {}
+    everybody = "all" if method in GENERALISTS else "none"
+    axes = {"network": network, "method": method, "k": k or everybody, "seed": seed}
+    # The compare page opens on the first three params that differ, by name: these, of each ten letters.
+    params = {"cell": f"k{k}-{method}" if k else method}
+    params |= {f"cell.{key}": value for key, value in axes.items()}
+    for name in sorted(set().union(names, *(sources[name] for name in names))):
+        for section in lock[name].get("params", {}).get("params.yaml", {}).items():
+            params |= flat(*section)
+    stages = [lock[name] for name in names]
+    deps = {dep["path"]: dep["md5"] for stage in stages for dep in stage["deps"] if dep["path"] not in files}
+    machine = environment(read, f"metrics/environment/{place}.json")
+    commands = [stage["cmd"] for stage in stages]
+    return {
+        "inputs": [commands, deps, params, machine],
+        "data": deps["data/features"],
+        "params": params,
+        "metrics": {n: metrics["report"][n] for n in NUMBERS}
+        | {f"select/{n}": metrics["select"][n] for n in NUMBERS}
+        | {f"{modality}_alone": value for modality, value in alone.items()}
+        | {"parameters": metrics["parameters"]},
+        "curve": json.loads(read(f"metrics/curves/{place}.json"))["curve"],
+        "tags": {key: str(value) for key, value in (axes | machine).items()}
+        | {"command": " && ".join(commands)},
+    }
+
+
+def makers(lock):
+    """Path -> the stage that made it."""
+    return {path: name for name, stage in lock.items() for path in outside(stage)["outs"]}
+
+
+def outside(stage):
+    """The paths that a stage of dvc.lock read and wrote."""
+    return {kind: [each["path"] for each in stage.get(kind, [])] for kind in ("deps", "outs")}
+
+
+def environment(read, path):
+    """What computed a number, as far as is known."""
+    try:
+        known = json.loads(read(path))
+    except (OSError, ValueError):
+        known = {}
+    return {key: known.get(key, "unknown") for key in ("processor", "system", "python", "torch", "threads")}
+
+
+def flat(title, value):
+    if not isinstance(value, dict):
+        return {title: value}
+    return {
+        key: leaf for part, inner in value.items() for key, leaf in flat(f"{title}.{part}", inner).items()
+    }
