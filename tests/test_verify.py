@@ -7,6 +7,7 @@ import sys
 import pytest
 import yaml
 
+from specialists.pipeline import sources
 from tests.conftest import ROOT, edit, run, stage
 
 TABLES = [ROOT / "metrics/table.json", *ROOT.glob("pipelines/*/metrics/table.json")]
@@ -22,6 +23,22 @@ def verdict(folder):
 def test_every_committed_number_follows_from_what_is_committed(folder):
     done = run(folder, "env", f"PYTHONPATH={ROOT}", sys.executable, "-m", "stages.verify", check=False)
     assert done.returncode == 0, done.stdout
+
+
+def test_what_follows_from_what_by_hand():
+    """A stage reads a folder that others write into, or a file in a folder that another made."""
+    stages = {
+        "last": {"deps": ["y/z"], "outs": []},
+        "second": {"deps": ["x"], "outs": ["y"]},
+        "first": {"deps": [], "outs": ["x/1"]},
+        "other": {"deps": ["xx"], "outs": ["x2/1"]},
+    }
+    assert sources(stages) == {
+        "last": {"second", "first"},
+        "second": {"first"},
+        "first": set(),
+        "other": set(),
+    }
 
 
 @pytest.fixture
