@@ -6,8 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from specialists import pipeline
-from specialists.losses import GENERALISTS
-from specialists.report import NUMBERS, cell
+from specialists.report import GENERALISTS, NUMBERS, cell
 
 
 @dataclass(frozen=True)

@@ -22,8 +22,8 @@ def save(figure, path):
     plt.close(figure)
 
 
-def specialization(counts, families, title):
-    """Figure 3: of each question family's training examples (a column), the share assigned to each member."""
+def specialization(counts, families, title, kind):
+    """Figure 3: of the training examples of each family (a column), the share assigned to each member."""
     count_FM = np.array(counts, float)
     share_MF = (count_FM / np.maximum(count_FM.sum(1, keepdims=True), 1)).T
     members, columns = share_MF.shape
@@ -31,11 +31,14 @@ def specialization(counts, families, title):
     image = axes.imshow(share_MF, aspect="auto", cmap="viridis", vmin=0, vmax=1)
     axes.set_yticks(range(members), [f"S{m + 1}" for m in range(members)])
     axes.set_xticks(range(0, columns, 5))
-    axes.set_xlabel("question family")
-    axes.set_title(title, pad=24)
-    for name, first, last in _spans(families):
+    axes.set_xlabel(kind)
+    spans = _spans(families)
+    level = columns > 2 * len(spans)  # names of single columns stand askew
+    place = {"ha": "center"} if level else {"ha": "left", "rotation": 35, "rotation_mode": "anchor"}
+    for name, first, last in spans:
         axes.axvline(first - 0.5, color="white", linewidth=1.5)
-        axes.text((first + last) / 2, -0.62, name, ha="center", va="bottom", fontsize=8)
+        axes.text((first + last) / 2, -0.62, name.replace("_", " "), va="bottom", fontsize=8, **place)
+    axes.set_title(title, pad=24 if level else 104)
     figure.colorbar(image, ax=axes, label="share assigned", pad=0.01)
     return figure
 
@@ -53,7 +56,7 @@ def distributions(methods, answers, truth, question, picture):
     `methods` maps a title to (probability_MC, specialist, top-1 answer of the mean).
     """
     members = len(next(iter(methods.values()))[0])
-    figure = plt.figure(figsize=(2.6 * members + 1, 1.9 * len(methods) + 3.2))
+    figure = plt.figure(figsize=(3.2 * members + 1, 1.9 * len(methods) + 3.2))
     grid = figure.add_gridspec(
         len(methods) + 1, members, height_ratios=[1.7, *[1] * len(methods)], hspace=0.45, wspace=0.12
     )

@@ -5,7 +5,7 @@ from statistics import mean, stdev
 
 from specialists.figures import plt
 from specialists.modalities import MODALITIES
-from specialists.report import NUMBERS, _text, cell, name
+from specialists.report import NUMBERS, cell, name, text
 
 TITLES = {
     "alone": "alone",
@@ -85,9 +85,9 @@ def markdown(rows):
         words = [
             row["network"].upper(),
             TITLES[row["method"]] if student else "the ensemble",
-            f"{bold}{_text(row, 'top1')}{bold}",
+            f"{bold}{text(row, 'top1')}{bold}",
             "" if row["recovered"] is None else f"{100 * row['recovered']:.0f} %",
-            *(_text(row, number) for number in ("image_alone", "question_alone", "nll", "ece")),
+            *(text(row, number) for number in ("image_alone", "question_alone", "nll", "ece")),
             f"{row['parameters']:,}",
             f"{row['flops'] / 1e6:.1f}",
             f"{row['latency_1_ms']:.2f}",

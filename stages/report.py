@@ -15,7 +15,8 @@ from stages import run
 
 def main():
     axes = read("table", Table)
-    groups = read_json("data/features/meta.json")["families"]
+    meta = read_json("data/features/meta.json")
+    kind = {"features": "question family", "cifar100": "superclass"}[meta["reader"]]
     rows = table(axes, {name: read_json(f"metrics/cells/{name}.json") for name in axes.cells()})
     write_json("metrics/table.json", rows)
     for path, text in (("metrics/table.csv", csv(rows)), ("metrics/table.md", markdown(rows))):
@@ -27,7 +28,8 @@ def main():
             title = f"{network.upper()}, {TITLES[method]}, k = {axes.ks[0]}: who learns what"
             counts = read_json(f"metrics/curves/cells/{name}.json")["families"]
             figures.save(
-                figures.specialization(counts, groups, title), f"metrics/figures/families-{name}.png"
+                figures.specialization(counts, meta["families"], title, kind),
+                f"metrics/figures/families-{name}.png",
             )
     print(markdown(rows))
 

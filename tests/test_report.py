@@ -2,14 +2,15 @@
 
 import json
 import re
+import sys
 from pathlib import Path
 
 import pytest
 import yaml
 
-from specialists import report, students
+from specialists import losses, report, students
 from specialists.report import Table, cell, csv, markdown, table
-from tests.conftest import ROOT
+from tests.conftest import ROOT, run
 
 AXES = Table(["san"], [0, 1, 2], ["ie"], ["mcl", "mcl_kd"], [1, 2], [0, 1])
 
@@ -59,7 +60,10 @@ def test_csv_has_a_column_for_every_number():
     [
         ({"ks": [1, 4]}, "ks: 4 is out of range: 1 to 3, the number of members"),
         ({"ks": [0]}, "ks: 0 is out of range"),
-        ({"methods": ["mcl", "cmlc"]}, "methods: 'cmlc' is unknown; known: cmcl, cmcl_fs, mcl, mcl_kd"),
+        (
+            {"methods": ["mcl", "cmlc"]},
+            "methods: 'cmlc' is unknown; known: mcl, cmcl, cmcl_fs, mcl_kd, mcl_kd_fs",
+        ),
         ({"seeds": []}, "seeds: is empty; name at least one"),
         ({"generalists": ["mcl"]}, "generalists: 'mcl' is unknown; known: ie, ie_plus"),
     ],
@@ -67,6 +71,13 @@ def test_csv_has_a_column_for_every_number():
 def test_axes_out_of_range_are_named(change, message):
     with pytest.raises(ValueError, match=re.escape(message)):
         Table(**vars(AXES) | change)
+
+
+def test_the_table_knows_the_methods_of_losses_and_needs_no_torch_for_that():
+    assert tuple(report.GENERALISTS) == losses.GENERALISTS
+    assert {*report.GENERALISTS, *report.SPECIALISTS} == {*losses.METHODS}
+    code = "import sys, stages.report, stages.plots, stages.track; print('torch' in sys.modules)"
+    assert run(ROOT, sys.executable, "-c", code).stdout == "False\n"
 
 
 def test_dvc_yaml_names_cells_as_the_report_does():
