@@ -1,5 +1,6 @@
 """From the metrics of cells to the table: one row per network, method and k; mean, std and n over seeds."""
 
+import math
 from dataclasses import dataclass
 from statistics import mean, stdev
 
@@ -86,6 +87,8 @@ class Table:
         for axis, values in vars(self).items():
             if not values:
                 raise ValueError(f"{axis}: is empty; name at least one")
+            if twice := {value for value in values if values.count(value) > 1}:
+                raise ValueError(f"{axis}: {', '.join(map(str, sorted(twice)))} stands twice")
         for axis, known in (("generalists", GENERALISTS), ("methods", SPECIALISTS)):
             for name in getattr(self, axis):
                 if name not in known:
@@ -122,17 +125,26 @@ def table(axes, metrics):
 
 
 def _row(axes, metrics, network, method, k):
-    cells = [metrics[cell(network, method, k, seed)] for seed in axes.seeds]
-    row = {"network": network, "method": method, "k": k, "n": len(cells)}
-    row["parameters"] = cells[0]["parameters"]
+    names = [cell(network, method, k, seed) for seed in axes.seeds]
+    row = {"network": network, "method": method, "k": k, "n": len(names)}
+    row["parameters"] = _number(metrics, names[0], "parameters")
     for split in ("select", "report"):
         row[split] = {}
         for number in NUMBERS:
-            values = [metric[split][number] for metric in cells]
+            values = [_number(metrics, name, split, number) for name in names]
             row[split][number] = {"mean": mean(values), "std": stdev(values) if len(values) > 1 else None}
     if (network, method, k) in PAPER:
         row["paper"] = dict(zip(("top1", "oracle"), PAPER[network, method, k], strict=True))
     return row
+
+
+def _number(metrics, name, *keys):
+    found = metrics[name]
+    for key in keys:
+        found = found.get(key) if isinstance(found, dict) else None
+    if type(found) not in (int, float) or not math.isfinite(found):
+        raise ValueError(f"metrics/cells/{name}.json: {'.'.join(keys)}: found {found!r}, expected a number")
+    return found
 
 
 def markdown(rows):

@@ -1,14 +1,17 @@
 """One file, one kind of stage: `python -m stages.NAME ARGUMENTS`, in a folder that holds params.yaml."""
 
 import inspect
+import os
 import subprocess
 import sys
+import traceback
+from pathlib import Path
 
 from safetensors import SafetensorError
 
 
 def run(main):
-    """Call main with the command line, typed by its annotations; a user's mistake is one line and exit 1.
+    """Call main with the command line, typed by its annotations; a mistake is one line and exit 1.
 
     A keyword-only parameter is a switch: `main(*, history: bool = False)` takes --history.
     """
@@ -35,6 +38,23 @@ def run(main):
     except (ValueError, OSError, EOFError, SafetensorError) as error:
         print(f"{name}: {' '.join(str(error).split())}", file=sys.stderr)
         sys.exit(1)
+    except Exception as error:
+        if os.getenv("TRACEBACK"):
+            raise
+        print(f"{name}: {_unforeseen(error)}", file=sys.stderr)
+        sys.exit(1)
+
+
+def _unforeseen(error):
+    """The line for what nobody thought of: a file of the pipeline changed by hand, or a fault of ours."""
+    frames = traceback.extract_tb(error.__traceback__)
+    code = Path(__file__).parents[1]
+    ours = [frame for frame in frames if Path(frame.filename).is_relative_to(code)][-1]
+    place = f"{Path(ours.filename).relative_to(code)}:{ours.lineno}"
+    return (
+        f"{type(error).__name__} at {place}: {' '.join(str(error).split())}; a size in params.yaml that no "
+        "network has, a damaged input (dvc status tells), or a fault of ours (TRACEBACK=1 shows it whole)"
+    )
 
 
 def output(*command, folder="."):

@@ -64,6 +64,10 @@ def main():
     # A generator of its own: which images are held out must not depend on the backbone.
     split = hold_out(len(train.images), data.select, torch.Generator().manual_seed(data.seed))
     columns, words = join(train, report, split, settings.longest)
+    splits = counts(columns)
+    for name, count in splits.items():
+        if not count["questions"]:
+            raise ValueError(f"{data.root}: no question is left for {name}; data.select is {data.select}")
     if learns:
         teach(network, train, split, reader, generator)
 
@@ -85,7 +89,7 @@ def main():
         "answers": clevr.ANSWERS,
         "families": clevr.FAMILIES,
         "categories": clevr.CATEGORIES,
-        "splits": counts(columns),
+        "splits": splits,
         "grid": network.grid,
         "backbone": settings.backbone,
         "accuracy": accuracy,

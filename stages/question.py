@@ -1,6 +1,7 @@
 """python -m stages.question
 
-Draw the paper's Figure 4: what each member answers to one question, under each method.
+Draw the paper's Figure 4: what each member answers to one question, under each method; framed is the member
+whose loss on the right answer is least, the one whom that question would be assigned to.
 
 reads   params: table, data.root; data/features, models/answers, the pictures of data.root
 writes  metrics/questions/NETWORK-kK-sSEED.png
@@ -8,6 +9,7 @@ writes  metrics/questions/NETWORK-kK-sSEED.png
 
 import torch
 from PIL import Image
+from safetensors import SafetensorError
 from safetensors.torch import load_file
 
 from specialists import figures, losses
@@ -30,12 +32,7 @@ def one_question(axes, network, data, root):
     """The question on which the last method most clearly says what the others do not."""
     rows, answers = data.rows("report"), data.meta["answers"]
     label_B = data.labels(rows)
-    logits = {
-        method: load_file(
-            f"models/answers/cells/{cell(network, method, axes.ks[0], axes.seeds[0])}.safetensors"
-        )["report"].float()
-        for method in axes.methods
-    }
+    logits = {method: said(cell(network, method, axes.ks[0], axes.seeds[0])) for method in axes.methods}
     right = {
         m: mean(logits_MBC).gather(1, label_B.unsqueeze(1)).squeeze(1) for m, logits_MBC in logits.items()
     }
@@ -51,6 +48,15 @@ def one_question(axes, network, data, root):
         return figures.distributions(
             shown, answers, answers[label_B[row]], official.text[row], picture.convert("RGB")
         )
+
+
+def said(cell):
+    """The logits of a cell's members on report."""
+    path = f"models/answers/cells/{cell}.safetensors"
+    try:
+        return load_file(path)["report"].float()
+    except (OSError, KeyError, SafetensorError) as error:
+        raise ValueError(f"{path}: cannot be read ({error}); evaluate the cell again") from None
 
 
 if __name__ == "__main__":

@@ -26,12 +26,21 @@ def main():
         for method in axes.methods:
             name = cell(network, method, axes.ks[0], axes.seeds[0])
             title = f"{network.upper()}, {TITLES[method]}, k = {axes.ks[0]}: who learns what"
-            counts = read_json(f"metrics/curves/cells/{name}.json")["families"]
-            figures.save(
-                figures.specialization(counts, meta["families"], title, kind),
-                f"metrics/figures/families-{name}.png",
-            )
+            figure = figures.specialization(assigned(name, meta["families"]), meta["families"], title, kind)
+            figures.save(figure, f"metrics/figures/families-{name}.png")
     print(markdown(rows))
+
+
+def assigned(name, families):
+    """How many examples of each family a cell assigned to each member."""
+    path = f"metrics/curves/cells/{name}.json"
+    curves = read_json(path)
+    counts = curves.get("families") if isinstance(curves, dict) else None
+    if not isinstance(counts, list) or len(counts) != len(families):
+        raise ValueError(
+            f"{path}: families: found {counts!r:.60}, expected counts for {len(families)} families"
+        )
+    return counts
 
 
 if __name__ == "__main__":

@@ -8,11 +8,12 @@ writes  data/stand_in: images/SPLIT/*.png, scenes/CLEVR_SPLIT_scenes.json and
 """
 
 import json
-import multiprocessing
 import os
 import random
 import shutil
+from concurrent.futures import ProcessPoolExecutor
 from functools import partial
+from multiprocessing import get_context
 from pathlib import Path
 
 from PIL import Image
@@ -42,6 +43,8 @@ def build(settings, folder, processes):
         if folder.exists():
             folder.rename(old)
         draft.rename(folder)
+    except OSError as error:
+        raise OSError(f"{folder}: could not be written: {error.strerror or error}") from error
     finally:
         _sweep(folder)
 
@@ -59,8 +62,8 @@ def write(settings, folder, processes):
         (folder / kind).mkdir()
     work = [(s, start) for s in world.SPLITS for start in range(0, settings.images(s), CHUNK)]
     parts = {split: [] for split in world.SPLITS}
-    with multiprocessing.get_context("spawn").Pool(min(processes, len(work))) as pool:
-        done = pool.imap(partial(chunk, settings, folder), work)
+    with ProcessPoolExecutor(min(processes, len(work)), get_context("spawn")) as pool:
+        done = pool.map(partial(chunk, settings, folder), work)
         for split, *part in tqdm(done, "stand_in", len(work), unit="chunk", disable=None):
             parts[split].append(part)
     asked = {}

@@ -181,6 +181,18 @@ def test_wrong_settings(folder, monkeypatch, place, value, message):
     assert not Path("data").exists()
 
 
+def test_a_split_without_questions_is_named(folder):
+    """All train questions are of one image, and that is either held out or it is not."""
+    path = folder / "clevr/questions/CLEVR_train_questions.json"
+    tree = json.loads(path.read_text())
+    path.write_text(json.dumps({"questions": tree["questions"][:1]}))
+    with pytest.raises(
+        ValueError, match="^clevr: no question is left for (train|select); data.select is 0.25"
+    ):
+        features.main()
+    assert not Path("data").exists()
+
+
 def test_resnet101_in_place_of_the_scene_cnn(folder, monkeypatch):
     torch.manual_seed(0)
     weights = ResNet101().state_dict()

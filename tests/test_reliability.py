@@ -87,7 +87,8 @@ def test_a_full_disk_is_one_line_and_leaves_no_half_written_file(clone):
         resource.setrlimit(resource.RLIMIT_FSIZE, (2000, 2000))
 
     command = [sys.executable, "-m", "stages.base", *STAGES["base"]]
-    done = subprocess.run(command, cwd=clone, capture_output=True, text=True, preexec_fn=full)
+    env = os.environ | {"PYTHONDONTWRITEBYTECODE": "1"}  # which would be cut short too
+    done = subprocess.run(command, cwd=clone, env=env, capture_output=True, text=True, preexec_fn=full)
     assert done.returncode == 1
     assert one_line(done.stderr).endswith("could not be written: File too large")
     assert not target.exists() and not list(target.parent.glob(".*"))
@@ -130,6 +131,10 @@ def change(*keys, to):
         edit(clone, inside)
 
     return apply
+
+
+def write(path, text):
+    return lambda clone: (clone / path).write_text(text)
 
 
 MISTAKES = {
@@ -194,10 +199,41 @@ MISTAKES = {
         "models/cells/none.safetensors: cannot be read",
     ),
     "metrics cut short": (
-        lambda clone: (clone / "metrics/cells/san-ie-s0.json").write_text('{"a": '),
+        write("metrics/cells/san-ie-s0.json", '{"a": '),
         ("report",),
         "metrics/cells/san-ie-s0.json: not JSON, perhaps cut short",
     ),
+    "metrics of another shape": (
+        write("metrics/cells/san-ie-s0.json", '{"parameters": 3, "select": []}'),
+        ("report",),
+        "metrics/cells/san-ie-s0.json: select.top1: found None, expected a number",
+    ),
+    "metrics that are no numbers": (
+        write("metrics/cells/san-ie-s0.json", '{"parameters": NaN}'),
+        ("report",),
+        "metrics/cells/san-ie-s0.json: parameters: found nan, expected a number",
+    ),
+    "curves of another shape": (
+        write("metrics/curves/cells/san-mcl-k1-s0.json", "{}"),
+        ("report",),
+        "metrics/curves/cells/san-mcl-k1-s0.json: families: found None, expected counts for 90 families",
+    ),
+    "answers cut short": (
+        write("models/answers/cells/san-mcl-k1-s0.safetensors", "x"),
+        ("question",),
+        "models/answers/cells/san-mcl-k1-s0.safetensors: cannot be read",
+    ),
+    "a size that no network has": (
+        change("networks", "san", "hidden", to=-1),
+        ("base", "san", "0", "0"),
+        "RuntimeError at specialists/networks/san.py:",
+    ),
+    "a seed twice": (
+        change("table", "seeds", to=[0, 0]),
+        ("report",),
+        "params.yaml: table: seeds: 0 stands twice",
+    ),
+    "nothing held out": (change("data", "select", to=0.0), ("features",), "params.yaml: data: select: 0.0"),
 }
 
 

@@ -65,6 +65,7 @@ def test_csv_has_a_column_for_every_number():
             "methods: 'cmlc' is unknown; known: mcl, cmcl, cmcl_fs, mcl_kd, mcl_kd_fs",
         ),
         ({"seeds": []}, "seeds: is empty; name at least one"),
+        ({"seeds": [1, 0, 1]}, "seeds: 1 stands twice"),
         ({"generalists": ["mcl"]}, "generalists: 'mcl' is unknown; known: ie, ie_plus"),
     ],
 )

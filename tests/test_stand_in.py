@@ -1,6 +1,7 @@
 """The stage: the official tree, the same bytes whatever the processes, never half of it."""
 
 import json
+import resource
 import subprocess
 import sys
 from pathlib import Path
@@ -70,6 +71,19 @@ def test_a_failure_leaves_what_was_there(built, tmp_path, monkeypatch):
     with pytest.raises(ZeroDivisionError):
         stand_in.build(TINY, folder, processes=1)
     assert tree(tmp_path) == {"stand_in/old": b"old"}
+
+
+def test_a_full_disk_is_one_line_that_says_where(tmp_path):
+    def full():
+        resource.setrlimit(resource.RLIMIT_FSIZE, (2000, 2000))
+
+    (tmp_path / "params.yaml").write_text(yaml.safe_dump({"world": vars(TINY)}))
+    env = {"PYTHONPATH": str(Path(__file__).parents[1]), "PYTHONDONTWRITEBYTECODE": "1"}  # nor its bytecode
+    command = [sys.executable, "-m", "stages.stand_in"]
+    done = subprocess.run(command, cwd=tmp_path, env=env, capture_output=True, text=True, preexec_fn=full)
+    assert done.returncode == 1
+    assert done.stderr.strip() == "stages.stand_in: data/stand_in: could not be written: File too large"
+    assert not list((tmp_path / "data").iterdir())
 
 
 def test_the_command_reports_a_bad_setting_in_one_line(tmp_path):

@@ -91,6 +91,18 @@ def _index(one):
     return one[0]
 
 
+def _value(kind, value):
+    if value not in VALUES[kind]:
+        raise TypeError(f"{value!r} is not a {kind}")
+    return value
+
+
+def _number(value):
+    if type(value) is not int:
+        raise TypeError(f"{value!r} is not a number")
+    return value
+
+
 def _relate(scene, one, side):
     sides = scene["relationships"] if "relationships" in scene else scene["relations"]
     if side not in sides:
@@ -117,6 +129,10 @@ def _query(kind):
     return lambda scene, one: scene["objects"][_index(one)][kind]
 
 
+def _equal(kind):
+    return lambda scene, a, b: _value(kind, a) == _value(kind, b)
+
+
 #: name -> (number of inputs, whether a value is given, function of the scene, the inputs and the value)
 FUNCTIONS = {
     "scene": (0, False, _scene),
@@ -126,12 +142,12 @@ FUNCTIONS = {
     "intersect": (2, False, lambda scene, a, b: _members(a) & _members(b)),
     "count": (1, False, lambda scene, objects: len(_members(objects))),
     "exist": (1, False, lambda scene, objects: len(_members(objects)) > 0),
-    "equal_integer": (2, False, lambda scene, a, b: a == b),
-    "less_than": (2, False, lambda scene, a, b: a < b),
-    "greater_than": (2, False, lambda scene, a, b: a > b),
+    "equal_integer": (2, False, lambda scene, a, b: _number(a) == _number(b)),
+    "less_than": (2, False, lambda scene, a, b: _number(a) < _number(b)),
+    "greater_than": (2, False, lambda scene, a, b: _number(a) > _number(b)),
 }
 for _kind in VALUES:
     FUNCTIONS[f"filter_{_kind}"] = (1, True, _filter(_kind))
     FUNCTIONS[f"same_{_kind}"] = (1, False, _same(_kind))
     FUNCTIONS[f"query_{_kind}"] = (1, False, _query(_kind))
-    FUNCTIONS[f"equal_{_kind}"] = (2, False, lambda scene, a, b: a == b)
+    FUNCTIONS[f"equal_{_kind}"] = (2, False, _equal(_kind))
