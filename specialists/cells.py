@@ -35,18 +35,19 @@ def shown(read):
     """The state whose files `read` gives as text."""
     lock = pipeline.stages("dvc.lock", read("dvc.lock"))
     try:
-        table, made, rows, chosen = json.loads(read("metrics/table.json")), makers(lock), {}, {}
-        sources = pipeline.sources({name: outside(stage) for name, stage in lock.items()})
+        table, rows, chosen = json.loads(read("metrics/table.json")), {}, {}
+        made = pipeline.makers(lock)
+        sources = pipeline.sources({name: pipeline.locked(stage) for name, stage in lock.items()})
         for path in made:
             place = re.fullmatch(r"metrics/(cells/(.+)-s(\d+))\.json", path)
             if place and place[2] in table:
                 row = table[place[2]]
                 each = row["network"], row["method"], row["k"], int(place[3])
-                rows[cell(*each)] = contents(lock, sources, read, place[1], *each)
+                rows[cell(*each)] = contents(lock, made, sources, read, place[1], *each)
         if "specialize_cell" in lock:
             network, method, k, seed, _ = lock["specialize_cell"]["cmd"].split()[-5:]
             each = network, method, None if method in GENERALISTS else int(k), int(seed)
-            chosen[f"{cell(*each)} (cell)"] = contents(lock, sources, read, "cell", *each)
+            chosen[f"{cell(*each)} (cell)"] = contents(lock, made, sources, read, "cell", *each)
         dataset = Path(lock["features"]["params"]["params.yaml"]["data"]["root"]).name
         found = State(dataset, table, read("metrics/table.md"), rows, chosen)
     except (KeyError, TypeError, AttributeError) as error:
@@ -56,9 +57,9 @@ def shown(read):
     return found
 
 
-def contents(lock, sources, read, place, network, method, k, seed):
+def contents(lock, made, sources, read, place, network, method, k, seed):
     """Everything that a cell's run shows; `inputs` decides whether it is a new one."""
-    made, blind = makers(lock), f"metrics/alone/{place}.json"
+    blind = f"metrics/alone/{place}.json"
     files = {f"models/{place}.safetensors", f"metrics/{place}.json", blind}
     names = [made[path] for path in sorted(files) if path in made]
     metrics = json.loads(read(f"metrics/{place}.json"))
@@ -87,16 +88,6 @@ def contents(lock, sources, read, place, network, method, k, seed):
         "tags": {key: str(value) for key, value in (axes | machine).items()}
         | {"command": " && ".join(commands)},
     }
-
-
-def makers(lock):
-    """Path -> the stage that made it."""
-    return {path: name for name, stage in lock.items() for path in outside(stage)["outs"]}
-
-
-def outside(stage):
-    """The paths that a stage of dvc.lock read and wrote."""
-    return {kind: [each["path"] for each in stage.get(kind, [])] for kind in ("deps", "outs")}
 
 
 def environment(read, path):

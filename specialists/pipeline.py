@@ -56,6 +56,16 @@ def _path(item):
     return str(Path(path)), settings.get("cache", True)
 
 
+def locked(stage):
+    """The paths that a stage of dvc.lock read and wrote."""
+    return {kind: [each["path"] for each in stage.get(kind, [])] for kind in ("deps", "outs")}
+
+
+def makers(lock):
+    """Path -> the stage of dvc.lock that made it."""
+    return {path: name for name, stage in lock.items() for path in locked(stage)["outs"]}
+
+
 def sources(stages):
     """Name -> the names of all stages that it follows from; `stages`: name -> its `paths`."""
     inside, exact = {}, {}

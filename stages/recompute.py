@@ -32,11 +32,10 @@ def main(cell: str):
         f"metrics/cells/{cell}.json",
         f"metrics/alone/cells/{cell}.json",
     ]
-    makers = [stage for file in files for stage in lock.values() if file in paths(stage)]
-    if len(makers) < 2:
-        cells = sorted(
-            Path(p).stem for s in lock.values() for p in paths(s) if p.startswith("metrics/cells/")
-        )
+    made = pipeline.makers(lock)
+    names = [made[file] for file in files if file in made]
+    if len(names) < 2:
+        cells = sorted(Path(path).stem for path in made if path.startswith("metrics/cells/"))
         raise ValueError(f"CELL: {cell!r} is not in dvc.lock; known: {', '.join(cells)}")
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # as an error, after which the clone is removed
     top = Path(output("git", "rev-parse", "--show-toplevel").strip())
@@ -45,23 +44,19 @@ def main(cell: str):
         output("git", "clone", "--quiet", "--shared", str(top), scratch)
         folder = Path(scratch) / here
         output("dvc", "cache", "dir", "--local", output("dvc", "cache", "dir").strip(), folder=folder)
-        made = [path for stage in lock.values() for path in paths(stage)]
-        own = {path for stage in makers for path in paths(stage)}
-        wanted = {dep["path"] for stage in makers for dep in stage["deps"]} - own
+        makers = [lock[name] for name in names]
+        own = {path for path, name in made.items() if name in names}
+        wanted = {path for stage in makers for path in pipeline.locked(stage)["deps"]} - own
         inputs = [p for p in made if any(p == dep or p.startswith(f"{dep}/") for dep in wanted)]
         commands, there = [stage["cmd"] for stage in makers], ["dvc", "checkout", "--quiet", *inputs]
         if subprocess.run(there, cwd=folder, capture_output=True).returncode:
-            names = [name for name, stage in lock.items() if {*paths(stage)} & {*inputs}]
-            print(f"not all in DVC's cache, so computed first: {', '.join(names)}", flush=True)
-            commands.insert(0, shlex.join(["dvc", "repro", "--quiet", "--no-commit", *names]))
+            first = dict.fromkeys(made[path] for path in inputs)
+            print(f"not all in DVC's cache, so computed first: {', '.join(first)}", flush=True)
+            commands.insert(0, shlex.join(["dvc", "repro", "--quiet", "--no-commit", *first]))
         for command in commands:
             if subprocess.run(command, shell=True, cwd=folder).returncode:
                 raise ValueError(f"{command}: failed, see above")
         compare(makers, folder, cell)
-
-
-def paths(stage):
-    return [out["path"] for out in stage.get("outs", [])]
 
 
 def compare(makers, folder, cell):
