@@ -20,15 +20,27 @@ class State:
     chosen: dict  # the same of the cell lane
 
     @property
-    def means(self):
-        """Of every number over the seeds, with its deviation."""
-        return {
+    def best(self):
+        """(name, numbers) of the row with the highest top-1."""
+        return max(self.table.items(), key=lambda row: row[1]["report"]["top1"]["mean"])
+
+    @property
+    def params(self):
+        """Those of the best row, for which the table's run stands when it is compared with cells."""
+        first = next(title for title in self.rows if title.startswith(f"{self.best[0]}-s"))
+        return self.rows[first]["params"] | {"cell.seed": "all"}
+
+    @property
+    def metrics(self):
+        """The means of the best row, and of every row every number's mean and deviation over the seeds."""
+        means = {
             f"{number}_{part}/{title}": value
             for title, row in self.table.items()
             for number, spread in row["report"].items()
             for part, value in spread.items()
             if value is not None
         }
+        return means | {number: spread["mean"] for number, spread in self.best[1]["report"].items()}
 
 
 def shown(read):

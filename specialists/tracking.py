@@ -11,16 +11,17 @@ from contextlib import contextmanager
 from pathlib import Path
 from textwrap import shorten
 
-NOTE = """One run for each cell of the table, under the run that holds means over seeds, table and figures.
-Tags to filter by: dataset, network, method, k, seed, commit; and state, which is `current` for the table as
-it is, `superseded`, or `experiment`. Metrics without a prefix are of the split `report`; select/ is where
-choices are made; curve/ goes by epoch."""
+NOTE = """One run for each cell of the table, under the run that holds means over seeds, table and figures,
+and stands for the best row where it is compared. Tags to filter by: dataset, network, method, k, seed,
+commit; and state, which is `current` for the table as it is, `superseded`, or `experiment`. Metrics without
+a prefix are of the split `report`; select/ is where choices are made; curve/ goes by epoch."""
 
 
 @contextmanager
 def reachable():
     """Yield where MLflow is. What does not answer there is one line, and no reason to fail a pipeline."""
     os.environ["MLFLOW_DISABLE_TELEMETRY"] = "true"
+    os.environ.setdefault("MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT", "true")
     os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "1")
     os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", "10")
     if not os.getenv("MLFLOW_TRACKING_URI"):
@@ -65,7 +66,7 @@ class Store:
     def _create(self):
         local = os.environ["MLFLOW_TRACKING_URI"].startswith("sqlite:")
         place = (checkout() / "mlartifacts" / self.title).as_uri() if local else None
-        kind = "custom_model_development"  # which opens MLflow's pages for training, not for chats
+        kind = "custom_model_development"
         tags = {"mlflow.experimentKind": kind, "mlflow.note.content": NOTE}
         return self.client.create_experiment(self.title, place, tags)
 
@@ -152,14 +153,19 @@ class Store:
         self.client.set_terminated(made)
         return made
 
-    def summarize(self, parent, metrics, note, pictures):
-        """The table's means and deviations, its text and its pictures, on the parent."""
-        from mlflow.entities import Metric, RunTag
+    def summarize(self, parent, params, metrics, note, pictures):
+        """The table's numbers, its text and its pictures, on the parent."""
+        from mlflow.entities import Metric, Param, RunTag
 
-        numbers = digest([metrics, note, *(hashlib.sha256(p.read_bytes()).hexdigest() for p in pictures)])
-        if self.client.get_run(parent).data.tags.get("numbers") == numbers:
+        seen = [hashlib.sha256(path.read_bytes()).hexdigest() for path in pictures]
+        numbers, known = digest([params, metrics, note, *seen]), self.client.get_run(parent).data
+        if known.tags.get("numbers") == numbers:
             return
-        self.client.log_batch(parent, [Metric(key, value, millis(), 0) for key, value in metrics.items()])
+        self.client.log_batch(
+            parent,
+            [Metric(key, value, millis(), 0) for key, value in metrics.items()],
+            [Param(key, str(value)) for key, value in params.items() if key not in known.params],
+        )
         self.client.log_text(parent, note, "table.md")
         for picture in pictures:
             self.client.log_artifact(parent, str(picture), picture.parent.name)

@@ -1,12 +1,13 @@
 """python -m stages.track [--history]
 
-Show the table in MLflow: a run for each cell with its params, metrics, curve, data, machine and commit, under
-one parent run with the means over seeds, the table and the figures; and a run for the cell that `network`,
-`method` and `k` choose. A run is made from what the pipeline wrote, never by what computes it, so a cell that
-DVC restored from its cache appears like any other. What is there already is not logged again. Other numbers
-from the same inputs on the same machine are logged beside the old ones, and called nondeterministic. The tag
-`state` tells current runs from superseded ones, and from those of `dvc exp run`, which leave the table alone.
-With --history every commit that changed dvc.lock is shown first, from git alone.
+Show the table in MLflow: a run for each cell with its params, metrics, curve, data, machine and commit,
+under one parent run with the means over seeds, the table and the figures, which stands for the best row
+where it is compared; and a run for the cell that `network`, `method` and `k` choose. A run is made from
+what the pipeline wrote, never by what computes it, so a cell that DVC restored from its cache appears like
+any other. What is there already is not logged again. Other numbers from the same inputs on the same machine
+are logged beside the old ones, and called nondeterministic. The tag `state` tells current runs from
+superseded ones, and from those of `dvc exp run`, which leave the table alone. With --history every commit
+that changed dvc.lock is shown first, from git alone.
 
 reads   dvc.lock, metrics/
 writes  mlflow.db and mlartifacts/ in the main checkout, or to where MLFLOW_TRACKING_URI points
@@ -37,7 +38,7 @@ def main(*, history: bool = False):
         if parent := show(store, now, tags):
             tables[parent] = now, sorted(Path("metrics").glob("*/*.png"))
         for parent, (each, pictures) in tables.items():
-            store.summarize(parent, each.means, each.page, pictures)
+            store.summarize(parent, each.params, each.metrics, each.page, pictures)
         print(f"in MLflow at {address}")
 
 

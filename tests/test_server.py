@@ -2,23 +2,17 @@
 
 import json
 import os
-import re
-import shutil
 import signal
 import socket
 import subprocess
 import time
-import urllib.parse
 import urllib.request
 
 import pytest
 from mlflow import MlflowClient
 
+from tests.browser import CHROMIUM, Page
 from tests.conftest import stage
-
-BROWSER = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
-QUIET = "--headless --no-sandbox --disable-gpu --disable-quic --no-first-run --disable-sync".split()
-OFFLINE = "--disable-background-networking --disable-component-update --virtual-time-budget=30000".split()
 
 
 @pytest.fixture
@@ -69,17 +63,27 @@ def test_a_remote_server_holds_every_cell_the_table_and_its_pictures(clone, cell
     assert not (clone / "mlflow.db").exists()
 
 
-@pytest.mark.skipif(not BROWSER, reason="no Chromium is installed")
-def test_a_comparison_of_the_table_opens_on_cell_k_method_and_accuracy(cells, server, tmp_path):
-    ids = urllib.parse.quote(json.dumps([cell.info.run_id for cell in cells]))
-    page = f"{server}/#/compare-runs?runs={ids}&experiments=%5B%22{cells[0].info.experiment_id}%22%5D"
-    done = subprocess.run(
-        [BROWSER, *QUIET, *OFFLINE, f"--user-data-dir={tmp_path}/profile", "--dump-dom", page],
-        capture_output=True,
-        text=True,
-        timeout=120,
-    )
-    assert f"Comparing {len(cells)} Runs" in done.stdout
-    axes = re.findall(r'class="axis-title"[^>]*>([^<]+)<', done.stdout)
+def named(kind, words):
+    """The element of that kind which says exactly these words, in JavaScript."""
+    return f"[...document.querySelectorAll('{kind}')].find(each => each.innerText.trim() === '{words}')"
+
+
+@pytest.mark.skipif(not CHROMIUM, reason="no Chromium is installed")
+def test_who_selects_all_and_compares_sees_accuracy_against_cell_k_and_method(cells, server, tmp_path):
+    with Page(tmp_path / "profile") as page:
+        page.open(server)
+        page.click(named("[role=button]", "Model training"))
+        page.click(named("a", "Experiments"))
+        page.click(named("a", "table"))
+        page.click("document.querySelector('[role=gridcell] button')")  # unfolds the table's run
+        page.wait(f"document.body.innerText.includes('{cells[0].info.run_name}')")
+        page.click("document.querySelector('[aria-label=\"Select all runs\"]')")
+        page.click(named("button", "Compare"))
+        page.wait("document.querySelector('.axis-title')")
+        seen = page.text()
+        axes = page.script("[...document.querySelectorAll('.axis-title')].map(each => each.textContent)")
+        page.picture(tmp_path / "compare.png")
+    assert f"Comparing {len(cells) + 1} Runs" in seen
+    assert all(cell.info.run_name in seen for cell in cells)
     assert axes == ["cell", "cell.k", "cell.method", "top1"]
-    assert all(cell.info.run_name in done.stdout for cell in cells)
+    assert len((tmp_path / "compare.png").read_bytes()) > 20_000
