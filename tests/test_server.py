@@ -79,7 +79,7 @@ def test_who_selects_all_and_compares_sees_accuracy_against_cell_k_and_method(ce
         page.wait(f"document.body.innerText.includes('{cells[0].info.run_name}')")
         page.click("document.querySelector('[aria-label=\"Select all runs\"]')")
         page.click(named("button", "Compare"))
-        page.wait("document.querySelector('.axis-title')")
+        page.wait("document.querySelectorAll('.axis-title').length")
         seen = page.text()
         axes = page.script("[...document.querySelectorAll('.axis-title')].map(each => each.textContent)")
         page.picture(tmp_path / "compare.png")
