@@ -7,6 +7,7 @@ reads   scratch/*.pt
 writes  as stages.track
 """
 
+import re
 import signal
 from pathlib import Path
 from pickle import UnpicklingError
@@ -18,6 +19,9 @@ from specialists.tracking import Store, alone, millis, points, reachable
 from stages import run
 
 SECONDS, AGAIN = 2, 20
+NAME = re.compile(
+    r"(?P<network>\w+)-(m(?P<member>\d+)|(?P<method>[a-z_]+)(-k(?P<k>\d+))?)-s(?P<seed>\d+)-\w+"
+)
 
 
 def main():
@@ -61,7 +65,9 @@ def follow(store, runs, title, path):
     except (OSError, RuntimeError, EOFError, UnpicklingError):  # replaced or gone while we look
         return
     if title not in runs:
-        made = store.start(title, {"kind": "running", "pipeline": store.title})
+        place = NAME.fullmatch(title)  # "cell", in that lane, says nothing more
+        tags = {key: value for key, value in place.groupdict().items() if value} if place else {}
+        made = store.start(title, tags | {"kind": "running", "pipeline": store.title})
         runs[title] = made, len(store.client.get_metric_history(made, "curve/loss"))
     made, logged = runs[title]
     for epoch in range(logged, len(curve)):

@@ -329,7 +329,7 @@ def logged(folder, title):
 
 
 def test_watch_follows_a_curve_while_it_grows_and_goes_on_after_a_kill(empty):
-    path = empty / "scratch/san-m0-s0-0123456789abcdef.pt"
+    path = empty / "scratch/san-mcl_kd-k1-s0-0123456789abcdef.pt"
     path.parent.mkdir(exist_ok=True)
     first = watching(empty)
     write_curve(path, 1)
@@ -344,7 +344,10 @@ def test_watch_follows_a_curve_while_it_grows_and_goes_on_after_a_kill(empty):
     path.unlink()  # the stage is over
     wait_for(lambda: shown(empty)[1][path.stem][0].info.status == "FINISHED")
     second.send_signal(signal.SIGINT)
-    assert second.wait(60) == 0 and len(shown(empty)[1][path.stem]) == 1
+    assert second.wait(60) == 0
+    (only,) = shown(empty)[1][path.stem]
+    place = {"network": "san", "method": "mcl_kd", "k": "1", "seed": "0", "kind": "running"}
+    assert only.data.tags.items() >= place.items()
 
 
 def test_two_at_once_in_a_new_database_lose_nothing_and_double_nothing(empty):
