@@ -124,12 +124,19 @@ class Store:
         if tags.get("experiment"):
             self._mark(known, found, state=known[found].get("state", "experiment"))
             return
-        earlier = known[found].get("commit", "uncommitted")
-        commit = tags["commit"] if earlier == "uncommitted" else earlier
+        earlier, kept = (known[found].get(key) for key in ("commit", "state"))
+        commit = tags["commit"] if earlier == "uncommitted" or kept == "experiment" else earlier
         self._mark(known, found, state="current", commit=commit, **{PARENT: tags.get(PARENT)})
         for made, old in known.items():
             if made != found and old.get("state") in (None, "current"):
                 self._mark(known, made, state="superseded")
+
+    def date(self, experiments):
+        """An experiment's commit is made after it logged its runs: they get it now."""
+        for known in self.known.values():
+            for made, old in known.items():
+                if old.get("state") == "experiment" and old["experiment"] in experiments:
+                    self._mark(known, made, commit=experiments[old["experiment"]])
 
     def _mark(self, known, made, **tags):
         for key, value in tags.items():

@@ -28,6 +28,7 @@ def main(*, history: bool = False):
     now = shown(here)
     with reachable() as address, alone():
         store, tables = Store(), {}
+        store.date(experiments())
         for commit, read in past() if history else []:
             try:
                 then = shown(read)
@@ -75,6 +76,14 @@ def committed():
     if output("git", "status", "--porcelain", "--", "dvc.lock", "metrics").strip():
         return "uncommitted"
     return output("git", "log", "-1", "--format=%h", "--", "dvc.lock").strip()
+
+
+def experiments():
+    """Name -> commit of each that DVC keeps in this checkout."""
+    command = ["git", "for-each-ref", "--format=%(refname:lstrip=-1) %(objectname:short)", "refs/exps"]
+    return dict(
+        line.split() for line in subprocess.run(command, capture_output=True, text=True).stdout.splitlines()
+    )
 
 
 if __name__ == "__main__":

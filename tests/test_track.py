@@ -147,10 +147,16 @@ def test_an_experiment_leaves_the_table_alone_until_it_is_applied(empty):
     assert states(empty) == ["current", "experiment"]
     assert runs["san-ie-s0"][1].data.tags["experiment"] == "try"
     assert "mlflow.parentRunId" not in runs["san-ie-s0"][1].data.tags
+    assert runs["san-ie-s0"][1].data.tags["commit"] == "uncommitted"
     assert len(runs["table"]) == 1
+    run(empty, "git", "update-ref", "refs/exps/ab/cdef/try", "HEAD")  # as DVC does after the last stage
+    track(empty, DVC_EXP_NAME="another")
+    head = run(empty, "git", "rev-parse", "--short", "HEAD").stdout.strip()
+    assert shown(empty)[1]["san-ie-s0"][1].data.tags["commit"] == head
     track(empty)
     client, runs = shown(empty)
     assert states(empty) == states(empty, "table") == ["superseded", "current"]
+    assert runs["san-ie-s0"][1].data.tags["commit"] == "uncommitted"
     assert runs["san-ie-s0"][1].data.tags["mlflow.parentRunId"] == runs["table"][1].info.run_id
     means = [each.data.metrics["top1_mean/san-ie"] for each in runs["table"]]
     assert means == pytest.approx([before, before + 1])
