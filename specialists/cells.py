@@ -21,13 +21,14 @@ class State:
 
     @property
     def best(self):
-        """(name, numbers) of the row with the highest top-1."""
-        return max(self.table.items(), key=lambda row: row[1]["report"]["top1"]["mean"])
+        """The name of the row with the highest top-1."""
+        rows = {title.rpartition("-s")[0]: None for title in self.rows}
+        return max(rows, key=lambda name: self.table[name]["report"]["top1"]["mean"])
 
     @property
     def params(self):
-        """Those of the best row, for which the table's run stands when it is compared with cells."""
-        first = next(title for title in self.rows if title.startswith(f"{self.best[0]}-s"))
+        """Those of the best row, for which the table's run stands where it is compared with cells."""
+        first = next(title for title in self.rows if title.startswith(f"{self.best}-s"))
         return self.rows[first]["params"] | {"cell.seed": "all"}
 
     @property
@@ -40,7 +41,7 @@ class State:
             for part, value in spread.items()
             if value is not None
         }
-        return means | {number: spread["mean"] for number, spread in self.best[1]["report"].items()}
+        return means | {number: spread["mean"] for number, spread in self.table[self.best]["report"].items()}
 
 
 def shown(read):

@@ -13,9 +13,10 @@ from pathlib import Path
 from textwrap import shorten
 
 NOTE = """One run for each cell of the table, under the run that holds means over seeds, table and figures,
-and stands for the best row where it is compared. Tags to filter by: dataset, network, method, k, seed,
-commit; and state, which is `current` for the table as it is, `superseded`, or `experiment`. Metrics without
-a prefix are of the split `report`; select/ is where choices are made; curve/ goes by epoch."""
+and stands for the row with the highest top-1 where it is compared. Tags to filter by: dataset, network,
+method, k, seed, commit; and state, which is `current` for the table as it is, `superseded`, or
+`experiment`. Metrics without a prefix are of the split `report`; select/ is where choices are made; curve/
+goes by epoch."""
 
 
 @contextmanager
@@ -25,13 +26,17 @@ def reachable():
     os.environ.setdefault("MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT", "true")
     os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "1")
     os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", "10")
-    if not os.getenv("MLFLOW_TRACKING_URI"):
+    ours = not os.getenv("MLFLOW_TRACKING_URI")
+    if ours:
         os.environ["MLFLOW_TRACKING_URI"] = f"sqlite:///{checkout() / 'mlflow.db'}"
     address = re.sub(r"//[^@/]*@", "//", os.environ["MLFLOW_TRACKING_URI"])  # without a password
     from mlflow.exceptions import MlflowException  # 1.5 seconds, which --help need not wait for
     from requests import RequestException
+    from sqlalchemy import Engine, event
     from sqlalchemy.exc import SQLAlchemyError
 
+    if ours:
+        event.listen(Engine, "connect", _hasten)
     try:
         yield address
     except (MlflowException, RequestException, SQLAlchemyError, ImportError) as error:
@@ -62,9 +67,7 @@ class Store:
 
     def __init__(self):
         from mlflow import MlflowClient
-        from sqlalchemy import Engine, event
 
-        event.listen(Engine, "connect", _hasten)
         folder = Path.cwd().relative_to(code()).as_posix()
         self.client, self.title = MlflowClient(), "table" if folder == "." else folder
         found = self.client.get_experiment_by_name(self.title)
@@ -94,8 +97,8 @@ class Store:
                 return each.info.run_id
         return self.client.create_run(self.id, run_name=title, tags=tags).info.run_id
 
-    def parent(self, table):
-        """The run of the table with these numbers; that of any other is superseded."""
+    def parent(self, *table):
+        """The run of the table with these numbers and params; that of any other is superseded."""
         tags = {"kind": "table", "pipeline": self.title, "table": digest(table)}
         tables = {each.info.run_id: dict(each.data.tags) for each in self.runs("tags.kind = 'table'")}
         found = next((made for made, old in tables.items() if old.get("table") == tags["table"]), None)
@@ -131,22 +134,17 @@ class Store:
             tags = {"kind": "cell", "pipeline": self.title} | {k: v for k, v in tags.items() if v}
             found = self._log(title, contents, tags)
             known[found] = tags
+        earlier, state = known[found].get("commit", "uncommitted"), known[found].get("state", "experiment")
         if tags.get("experiment"):
-            self._mark(known, found, state=known[found].get("state", "experiment"))
+            if state == "experiment":
+                commit = tags["commit"] if earlier == "uncommitted" else earlier
+                self._mark(known, found, state=state, commit=commit)
             return
-        earlier, kept = (known[found].get(key) for key in ("commit", "state"))
-        commit = tags["commit"] if earlier == "uncommitted" or kept == "experiment" else earlier
+        commit = tags["commit"] if earlier == "uncommitted" or state == "experiment" else earlier
         self._mark(known, found, state="current", commit=commit, **{PARENT: tags.get(PARENT)})
         for made, old in known.items():
             if made != found and old.get("state") in (None, "current"):
                 self._mark(known, made, state="superseded")
-
-    def date(self, experiments):
-        """An experiment's commit is made after it logged its runs: they get it now."""
-        for known in self.known.values():
-            for made, old in known.items():
-                if old.get("state") == "experiment" and old["experiment"] in experiments:
-                    self._mark(known, made, commit=experiments[old["experiment"]])
 
     def _mark(self, known, made, **tags):
         for key, value in tags.items():
@@ -181,7 +179,7 @@ class Store:
         self.client.log_batch(
             parent,
             [Metric(key, value, millis(), 0) for key, value in metrics.items()],
-            [Param(key, str(value)) for key, value in params.items() if key not in known.params],
+            [Param(key, str(value)) for key, value in params.items()],
         )
         self.client.log_text(parent, note, "table.md")
         for picture in pictures:

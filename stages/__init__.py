@@ -36,24 +36,32 @@ def run(main):
             **{switches[word]: True for word in words if word in switches},
         )
     except (ValueError, OSError, EOFError, SafetensorError) as error:
-        print(f"{name}: {' '.join(str(error).split())}", file=sys.stderr)
-        sys.exit(1)
-    except Exception as error:
+        _end(name, str(error))
+    except (LookupError, TypeError, AttributeError, RuntimeError) as error:
         if os.getenv("TRACEBACK"):
             raise
-        print(f"{name}: {_unforeseen(error)}", file=sys.stderr)
-        sys.exit(1)
+        _end(name, _unforeseen(error))
+    except KeyboardInterrupt:
+        _end(name, "interrupted", 130)
+
+
+def _end(name, reason, code=1):
+    print(f"{name}: {' '.join(reason.split())}", file=sys.stderr)
+    sys.exit(code)
 
 
 def _unforeseen(error):
-    """The line for what nobody thought of: a file of the pipeline changed by hand, or a fault of ours."""
-    frames = traceback.extract_tb(error.__traceback__)
+    """What nobody thought of, like a file of the pipeline changed by hand: where it happened."""
     code = Path(__file__).parents[1]
-    ours = [frame for frame in frames if Path(frame.filename).is_relative_to(code)][-1]
-    place = f"{Path(ours.filename).relative_to(code)}:{ours.lineno}"
+    ours = ("specialists", "stages")
+    places = [
+        f"{path}:{frame.lineno}"
+        for frame in traceback.extract_tb(error.__traceback__)
+        if (path := Path(os.path.relpath(frame.filename, code))).parts[0] in ours
+    ]
     return (
-        f"{type(error).__name__} at {place}: {' '.join(str(error).split())}; a size in params.yaml that no "
-        "network has, a damaged input (dvc status tells), or a fault of ours (TRACEBACK=1 shows it whole)"
+        f"{type(error).__name__} at {places[-1]}: {error}; not foreseen: TRACEBACK=1 shows the way there, "
+        "dvc status whether an input is damaged"
     )
 
 

@@ -1,7 +1,7 @@
 """python -m stages.question
 
-Draw the paper's Figure 4: what each member answers to one question, under each method; framed is the member
-whose loss on the right answer is least, the one whom that question would be assigned to.
+Draw the paper's Figure 4: what each member answers to one question, under each method. Framed is the member
+that is surest of the right answer, the specialist as MCL chooses it.
 
 reads   params: table, data.root; data/features, models/answers, the pictures of data.root
 writes  metrics/questions/NETWORK-kK-sSEED.png

@@ -11,10 +11,12 @@ import json
 import os
 import random
 import shutil
+import signal
 from concurrent.futures import ProcessPoolExecutor
 from functools import partial
-from multiprocessing import get_context
+from multiprocessing import get_context, parent_process
 from pathlib import Path
+from threading import Thread
 
 from PIL import Image
 from tqdm import tqdm
@@ -44,7 +46,7 @@ def build(settings, folder, processes):
             folder.rename(old)
         draft.rename(folder)
     except OSError as error:
-        raise OSError(f"{folder}: could not be written: {error.strerror or error}") from error
+        raise OSError(f"{folder}: could not be made: {error}") from error
     finally:
         _sweep(folder)
 
@@ -62,7 +64,7 @@ def write(settings, folder, processes):
         (folder / kind).mkdir()
     work = [(s, start) for s in world.SPLITS for start in range(0, settings.images(s), CHUNK)]
     parts = {split: [] for split in world.SPLITS}
-    with ProcessPoolExecutor(min(processes, len(work)), get_context("spawn")) as pool:
+    with ProcessPoolExecutor(min(processes, len(work)), get_context("spawn"), end_with_parent) as pool:
         done = pool.map(partial(chunk, settings, folder), work)
         for split, *part in tqdm(done, "stand_in", len(work), unit="chunk", disable=None):
             parts[split].append(part)
@@ -76,6 +78,12 @@ def write(settings, folder, processes):
         asked[split] = [(question["question_family_index"], question["answer"]) for question in questions]
     blind = families.blind(asked["train"], asked["val"])
     print(f"knowing a question's family alone answers {blind:.1f} % of val")
+
+
+def end_with_parent():
+    """A worker leaves interrupts to the parent, and ends when that is killed."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    Thread(target=lambda: parent_process().join() or os._exit(1), daemon=True).start()
 
 
 def chunk(settings, folder, place):

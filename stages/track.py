@@ -7,7 +7,7 @@ what the pipeline wrote, never by what computes it, so a cell that DVC restored 
 any other. What is there already is not logged again. Other numbers from the same inputs on the same machine
 are logged beside the old ones, and called nondeterministic. The tag `state` tells current runs from
 superseded ones, and from those of `dvc exp run`, which leave the table alone. With --history every commit
-that changed dvc.lock is shown first, from git alone.
+that changed dvc.lock and every experiment that DVC keeps is shown first, from git alone.
 
 reads   dvc.lock, metrics/
 writes  mlflow.db and mlartifacts/ in the main checkout, or to where MLFLOW_TRACKING_URI points
@@ -28,14 +28,14 @@ def main(*, history: bool = False):
     now = shown(here)
     with reachable() as address, alone():
         store, tables = Store(), {}
-        store.date(experiments())
-        for commit, read in past() if history else []:
+        for commit, experiment, read in past() if history else []:
             try:
                 then = shown(read)
             except ValueError as error:
                 print(f"stages.track: {commit}: left out, it holds no whole table ({error})", file=sys.stderr)
             else:
-                tables[show(store, then, {"commit": commit})] = then, []
+                if parent := show(store, then, {"commit": commit, "experiment": experiment}):
+                    tables[parent] = then, []
         if parent := show(store, now, tags):
             tables[parent] = now, sorted(Path("metrics").glob("*/*.png"))
         for parent, (each, pictures) in tables.items():
@@ -45,7 +45,7 @@ def main(*, history: bool = False):
 
 def show(store, state, tags):
     """Log what is new in one state; the run of its table, or None for that of an experiment."""
-    parent = None if tags.get("experiment") else store.parent(state.table)
+    parent = None if tags["experiment"] else store.parent(state.table, state.params)
     tags = tags | {"dataset": state.dataset}
     for title, content in state.rows.items():
         store.upsert(title, content, tags | ({PARENT: parent} if parent else {}))
@@ -64,9 +64,13 @@ def here(path):
 
 
 def past():
-    """(commit, reader of its files) for every commit that changed this folder's dvc.lock, oldest first."""
-    for commit in output("git", "log", "--reverse", "--format=%h", "--", "dvc.lock").split():
-        yield commit, lambda path, commit=commit: output("git", "show", f"{commit}:./{path}")
+    """(commit, name, reader of its files) of all that changed this folder's dvc.lock, the oldest first, and
+    of the experiments that DVC keeps, which alone have a name."""
+    changes = output("git", "log", "--reverse", "--format=%h", "--", "dvc.lock").split()
+    names = "--format=%(objectname:short) %(refname:lstrip=-1)"
+    kept = output("git", "for-each-ref", names, "refs/exps/??/*/*").splitlines()
+    for commit, name in [*((commit, "") for commit in changes), *(line.split() for line in kept)]:
+        yield commit, name, lambda path, commit=commit: output("git", "show", f"{commit}:./{path}")
 
 
 def committed():
@@ -76,14 +80,6 @@ def committed():
     if output("git", "status", "--porcelain", "--", "dvc.lock", "metrics").strip():
         return "uncommitted"
     return output("git", "log", "-1", "--format=%h", "--", "dvc.lock").strip()
-
-
-def experiments():
-    """Name -> commit of each that DVC keeps in this checkout."""
-    command = ["git", "for-each-ref", "--format=%(refname:lstrip=-1) %(objectname:short)", "refs/exps"]
-    return dict(
-        line.split() for line in subprocess.run(command, capture_output=True, text=True).stdout.splitlines()
-    )
 
 
 if __name__ == "__main__":

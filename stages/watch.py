@@ -15,6 +15,7 @@ from threading import Event
 
 import torch
 
+from specialists.report import GENERALISTS
 from specialists.tracking import Store, alone, millis, points, reachable
 from stages import run
 
@@ -67,6 +68,8 @@ def follow(store, runs, title, path):
     if title not in runs:
         place = NAME.fullmatch(title)  # "cell", in that lane, says nothing more
         tags = {key: value for key, value in place.groupdict().items() if value} if place else {}
+        if "method" in tags:
+            tags.setdefault("k", "all" if tags["method"] in GENERALISTS else "none")
         made = store.start(title, tags | {"kind": "running", "pipeline": store.title})
         runs[title] = made, len(store.client.get_metric_history(made, "curve/loss"))
     made, logged = runs[title]

@@ -4,15 +4,18 @@ import base64
 import itertools
 import json
 import os
+import select
 import shutil
 import subprocess
 import time
+from contextlib import contextmanager
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 SWITCHES = (
     "--headless --no-sandbox --disable-gpu --disable-quic --no-first-run --disable-sync "
     "--disable-background-networking --disable-component-update --window-size=1600,1200"
 ).split()
+SECONDS = 60
 MIDDLE = """(element => {
     element.scrollIntoView({block: "center"});
     const box = element.getBoundingClientRect();
@@ -20,35 +23,30 @@ MIDDLE = """(element => {
 })"""
 
 
-class Page:
-    """The browser's one page; `with Page(profile) as page`."""
+@contextmanager
+def browser(profile):
+    """A browser's one page. It reads commands from descriptor 3 and answers on 4: here its standard two."""
+    switches = [*SWITCHES, "--remote-debugging-pipe", f"--user-data-dir={profile}"]
+    process = subprocess.Popen(
+        ["sh", "-c", 'exec "$0" "$@" 3<&0 4>&1 </dev/null >/dev/null 2>&1', CHROMIUM, *switches],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+    )
+    try:
+        yield Page(process.stdin.fileno(), process.stdout.fileno())
+    finally:
+        process.kill()
+        process.communicate()
 
-    def __init__(self, profile):
-        commands, self.writer = os.pipe()
-        self.reader, answers = os.pipe()
-        # the browser reads commands from descriptor 3 and answers on 4
-        pipes = ["sh", "-c", f'exec "$0" "$@" 3<&{commands} 4>&{answers}', CHROMIUM]
-        self.process = subprocess.Popen(
-            [*pipes, *SWITCHES, "--remote-debugging-pipe", f"--user-data-dir={profile}"],
-            pass_fds=(commands, answers),
-            stderr=subprocess.DEVNULL,
-        )
-        os.close(commands)
-        os.close(answers)
+
+class Page:
+    def __init__(self, writer, reader):
+        self.writer, self.reader = writer, reader
         self.numbers, self.received, self.session = itertools.count(), b"", {}
         target = self.ask("Target.createTarget", url="about:blank")["targetId"]
         self.session = {
             "sessionId": self.ask("Target.attachToTarget", targetId=target, flatten=True)["sessionId"]
         }
-
-    def __enter__(self):
-        return self
-
-    def __exit__(self, *_):
-        self.process.kill()
-        self.process.wait()
-        os.close(self.writer)
-        os.close(self.reader)
 
     def ask(self, method, **params):
         """The browser's answer to one command of its protocol."""
@@ -57,6 +55,7 @@ class Page:
         os.write(self.writer, json.dumps(message).encode() + b"\0")
         while True:
             while b"\0" not in self.received:
+                assert select.select([self.reader], [], [], SECONDS)[0], f"{method}: no answer"
                 part = os.read(self.reader, 1 << 16)
                 assert part, "the browser is gone"
                 self.received += part
@@ -73,12 +72,12 @@ class Page:
         """The value of a JavaScript expression in the page."""
         return self.ask("Runtime.evaluate", expression=text, returnByValue=True)["result"].get("value")
 
-    def wait(self, text, seconds=60):
+    def wait(self, text):
         """The value of an expression once it is true."""
-        end = time.monotonic() + seconds
+        end = time.monotonic() + SECONDS
         while not (found := self.script(text)):
             assert time.monotonic() < end, (
-                f"{text}: not so after {seconds} s; the page says {self.text()[-2000:]}"
+                f"{text}: not so after {SECONDS} s; the page says {self.text()[-2000:]}"
             )
             time.sleep(0.1)
         return found

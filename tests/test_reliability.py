@@ -259,6 +259,24 @@ def test_a_mistake_is_one_line_that_names_it(clone, mistake, monkeypatch, capsys
     assert outputs(clone) == before
 
 
+def test_what_nobody_foresaw_is_shown_whole_on_demand(clone, monkeypatch):
+    change("networks", "san", "hidden", to=-1)(clone)
+    monkeypatch.chdir(clone)
+    monkeypatch.setenv("TRACEBACK", "1")
+    with pytest.raises(RuntimeError, match="-1"):
+        called("base", "san", "0", "0")
+
+
+def test_an_interrupt_is_one_line(monkeypatch, capsys):
+    def interrupted(*_):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("stages.report.read", interrupted)
+    with pytest.raises(SystemExit) as ended:
+        called("report")
+    assert ended.value.code == 130 and capsys.readouterr().err == "stages.report: interrupted\n"
+
+
 def test_a_mistake_ends_the_process_with_one_line(clone):
     done = stage(clone, "base", "san", "0", check=False)
     assert done.returncode == 1

@@ -1,9 +1,11 @@
 """The stage: the official tree, the same bytes whatever the processes, never half of it."""
 
 import json
+import os
 import resource
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -82,8 +84,30 @@ def test_a_full_disk_is_one_line_that_says_where(tmp_path):
     command = [sys.executable, "-m", "stages.stand_in"]
     done = subprocess.run(command, cwd=tmp_path, env=env, capture_output=True, text=True, preexec_fn=full)
     assert done.returncode == 1
-    assert done.stderr.strip() == "stages.stand_in: data/stand_in: could not be written: File too large"
+    assert (
+        done.stderr.strip() == "stages.stand_in: data/stand_in: could not be made: [Errno 27] File too large"
+    )
     assert not list((tmp_path / "data").iterdir())
+
+
+def test_its_workers_end_when_it_is_killed(tmp_path):
+    world = vars(TINY) | {"train_images": 4000}
+    (tmp_path / "params.yaml").write_text(yaml.safe_dump({"world": world}))
+    command, env = [sys.executable, "-m", "stages.stand_in"], {"PYTHONPATH": str(Path(__file__).parents[1])}
+    process = subprocess.Popen(command, cwd=tmp_path, env=env, start_new_session=True)
+    while not list(tmp_path.glob("data/.stand_in.*.draft/images/train/*.png")):
+        assert process.poll() is None
+        time.sleep(0.05)
+    process.kill()
+    process.wait()
+    for _ in range(200):
+        try:
+            os.killpg(process.pid, 0)
+        except ProcessLookupError:
+            return
+        time.sleep(0.05)
+    os.killpg(process.pid, 9)
+    pytest.fail("workers are left after ten seconds")
 
 
 def test_the_command_reports_a_bad_setting_in_one_line(tmp_path):

@@ -45,6 +45,10 @@ def read(path):
     return json.loads(path.read_text())
 
 
+def suffix(k):
+    return f"-k{k}" if k.isdecimal() else ""
+
+
 def test_each_cell_once_under_its_table(empty):
     for _ in range(2):
         track(empty)
@@ -58,6 +62,10 @@ def test_each_cell_once_under_its_table(empty):
         assert child.data.tags["mlflow.parentRunId"] == parent.info.run_id
         assert child.data.metrics["top1"] == row["report"]["top1"]["mean"]
         assert parent.data.metrics[f"top1_mean/{name}"] == row["report"]["top1"]["mean"]
+    best = max(row["report"]["top1"]["mean"] for row in rows.values())
+    stands_for = rows[f"san-{parent.data.params['cell.method']}{suffix(parent.data.params['cell.k'])}"]
+    assert parent.data.metrics["top1"] == best == stands_for["report"]["top1"]["mean"]
+    assert parent.data.params["cell.seed"] == "all"
 
 
 def test_a_run_says_what_it_is_and_where_it_comes_from(empty):
@@ -149,10 +157,12 @@ def test_an_experiment_leaves_the_table_alone_until_it_is_applied(empty):
     assert "mlflow.parentRunId" not in runs["san-ie-s0"][1].data.tags
     assert runs["san-ie-s0"][1].data.tags["commit"] == "uncommitted"
     assert len(runs["table"]) == 1
-    run(empty, "git", "update-ref", "refs/exps/ab/cdef/try", "HEAD")  # as DVC does after the last stage
-    track(empty, DVC_EXP_NAME="another")
-    head = run(empty, "git", "rev-parse", "--short", "HEAD").stdout.strip()
-    assert shown(empty)[1]["san-ie-s0"][1].data.tags["commit"] == head
+    kept = run(empty, "git", "stash", "create").stdout.strip()
+    run(empty, "git", "update-ref", "refs/exps/ab/cdef/try", kept)  # as DVC does after the last stage
+    track(empty, "--history", DVC_EXP_NAME="another")
+    old, new = (each.data.tags for each in shown(empty)[1]["san-ie-s0"])
+    assert kept.startswith(new["commit"]) and new["experiment"] == "try"
+    assert not kept.startswith(old["commit"]) and states(empty) == ["current", "experiment"]
     track(empty)
     client, runs = shown(empty)
     assert states(empty) == states(empty, "table") == ["superseded", "current"]
