@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from specialists import pipeline
-from specialists.report import GENERALISTS, NUMBERS, cell
+from specialists.report import GENERALISTS, NUMBERS, cell, number
 
 
 @dataclass(frozen=True)
@@ -34,21 +34,26 @@ class State:
     @property
     def metrics(self):
         """The means of the best row, and of every row every number's mean and deviation over the seeds."""
-        means = {
-            f"{number}_{part}/{title}": value
+        best = self.table[self.best]["report"]  # top-1 first, with which the compare page opens
+        return {each: best[each]["mean"] for each in NUMBERS if each in best} | {
+            f"{each}_{part}/{title}": value
             for title, row in self.table.items()
-            for number, spread in row["report"].items()
+            for each, spread in row["report"].items()
             for part, value in spread.items()
             if value is not None
         }
-        return means | {number: spread["mean"] for number, spread in self.table[self.best]["report"].items()}
+
+    @property
+    def inputs(self):
+        """What all cells came from."""
+        return {title: row["inputs"] for title, row in self.rows.items()}
 
 
 def shown(read):
     """The state whose files `read` gives as text."""
     lock = pipeline.stages("dvc.lock", read("dvc.lock"))
     try:
-        table, rows, chosen = json.loads(read("metrics/table.json")), {}, {}
+        table, rows, chosen = content(read, "metrics/table.json"), {}, {}
         made = pipeline.makers(lock)
         sources = pipeline.sources({name: pipeline.locked(stage) for name, stage in lock.items()})
         for path in made:
@@ -73,10 +78,10 @@ def shown(read):
 def contents(lock, made, sources, read, place, network, method, k, seed):
     """Everything that a cell's run shows; `inputs` decides whether it is a new one."""
     blind = f"metrics/alone/{place}.json"
-    files = {f"models/{place}.safetensors", f"metrics/{place}.json", blind}
-    names = [made[path] for path in sorted(files) if path in made]
-    metrics = json.loads(read(f"metrics/{place}.json"))
-    alone = json.loads(read(blind))["report"] if blind in made else {}
+    files = [f"models/{place}.safetensors", f"metrics/{place}.json", blind]
+    names = [made[path] for path in files if path in made]
+    metrics = content(read, f"metrics/{place}.json")
+    alone = content(read, blind)["report"] if blind in made else {}
     everybody = "all" if method in GENERALISTS else "none"
     axes = {"network": network, "method": method, "k": k or everybody, "seed": seed}
     # The compare page opens on the first three params that differ, by name: these, of each ten letters.
@@ -93,14 +98,21 @@ def contents(lock, made, sources, read, place, network, method, k, seed):
         "inputs": [commands, deps, params, machine],
         "data": deps["data/features"],
         "params": params,
-        "metrics": {n: metrics["report"][n] for n in NUMBERS}
-        | {f"select/{n}": metrics["select"][n] for n in NUMBERS}
+        "metrics": {n: number(place, metrics, "report", n) for n in NUMBERS}
+        | {f"select/{n}": number(place, metrics, "select", n) for n in NUMBERS}
         | {f"{modality}_alone": value for modality, value in alone.items()}
         | {"parameters": metrics["parameters"]},
-        "curve": json.loads(read(f"metrics/curves/{place}.json"))["curve"],
+        "curve": content(read, f"metrics/curves/{place}.json")["curve"],
         "tags": {key: str(value) for key, value in (axes | machine).items()}
         | {"command": " && ".join(commands)},
     }
+
+
+def content(read, path):
+    try:
+        return json.loads(read(path))
+    except json.JSONDecodeError as error:
+        raise ValueError(f"{path}: not JSON ({error})") from None
 
 
 def environment(read, path):

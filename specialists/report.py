@@ -127,23 +127,23 @@ def table(axes, metrics):
 def _row(axes, metrics, network, method, k):
     names = [cell(network, method, k, seed) for seed in axes.seeds]
     row = {"network": network, "method": method, "k": k, "n": len(names)}
-    row["parameters"] = _number(metrics, names[0], "parameters")
+    row["parameters"] = number(f"cells/{names[0]}", metrics[names[0]], "parameters")
     for split in ("select", "report"):
         row[split] = {}
-        for number in NUMBERS:
-            values = [_number(metrics, name, split, number) for name in names]
-            row[split][number] = {"mean": mean(values), "std": stdev(values) if len(values) > 1 else None}
+        for each in NUMBERS:
+            values = [number(f"cells/{name}", metrics[name], split, each) for name in names]
+            row[split][each] = {"mean": mean(values), "std": stdev(values) if len(values) > 1 else None}
     if (network, method, k) in PAPER:
         row["paper"] = dict(zip(("top1", "oracle"), PAPER[network, method, k], strict=True))
     return row
 
 
-def _number(metrics, name, *keys):
-    found = metrics[name]
+def number(place, found, *keys):
+    """What stands under the keys in a file of metrics, which must be a number."""
     for key in keys:
         found = found.get(key) if isinstance(found, dict) else None
     if type(found) not in (int, float) or not math.isfinite(found):
-        raise ValueError(f"metrics/cells/{name}.json: {'.'.join(keys)}: found {found!r}, expected a number")
+        raise ValueError(f"metrics/{place}.json: {'.'.join(keys)}: found {found!r}, expected a number")
     return found
 
 

@@ -62,17 +62,29 @@ def _hasten(connection, _):
         connection.execute("PRAGMA synchronous = NORMAL")
 
 
+def _check(address):
+    """MLflow would try for two minutes to read as a database what is none."""
+    from mlflow.exceptions import MlflowException
+
+    path = Path(address.removeprefix("sqlite:///"))
+    if address.startswith("sqlite:///") and path.is_file():
+        with open(path, "rb") as file:
+            if file.read(6) not in (b"", b"SQLite"):
+                raise MlflowException(f"{path}: file is not a database")
+
+
 class Store:
     """The experiment of this pipeline's folder, and the finished runs of cells that it holds."""
 
     def __init__(self):
         from mlflow import MlflowClient
 
+        _check(os.environ["MLFLOW_TRACKING_URI"])
         folder = Path.cwd().relative_to(code()).as_posix()
         self.client, self.title = MlflowClient(), "table" if folder == "." else folder
         found = self.client.get_experiment_by_name(self.title)
         self.id = found.experiment_id if found else self._create()
-        self.known = {}
+        self.known, self.now = {}, millis()  # `now` is when a run begins
         for each in self.runs("tags.kind = 'cell' and attributes.status = 'FINISHED'"):
             self.known.setdefault(each.info.run_name, {})[each.info.run_id] = dict(each.data.tags)
 
@@ -97,13 +109,14 @@ class Store:
                 return each.info.run_id
         return self.client.create_run(self.id, run_name=title, tags=tags).info.run_id
 
-    def parent(self, *table):
-        """The run of the table with these numbers and params; that of any other is superseded."""
-        tags = {"kind": "table", "pipeline": self.title, "table": digest(table)}
+    def parent(self, table, tags):
+        """The run of the table with these numbers from these inputs; that of any other is superseded."""
+        tags = {key: value for key, value in tags.items() if value}
+        tags |= {"kind": "table", "pipeline": self.title, "table": digest(table)}
         tables = {each.info.run_id: dict(each.data.tags) for each in self.runs("tags.kind = 'table'")}
         found = next((made for made, old in tables.items() if old.get("table") == tags["table"]), None)
         if found is None:
-            found = self.client.create_run(self.id, run_name=self.title, tags=tags).info.run_id
+            found = self.client.create_run(self.id, self.now, tags, self.title).info.run_id
             tables[found] = tags
         for made in tables:
             self._mark(tables, made, state="current" if made == found else "superseded")
@@ -156,16 +169,16 @@ class Store:
         """One run, complete: only then is it finished; one that is cut short is not taken for it."""
         from mlflow.entities import Dataset, DatasetInput, Metric, Param
 
-        made, now = self.client.create_run(self.id, run_name=title, tags=tags).info.run_id, millis()
-        metrics = [Metric(key, value, now, 0) for key, value in contents["metrics"].items()]
-        metrics += points(contents["curve"], now)
+        made = self.client.create_run(self.id, self.now, tags, title).info.run_id
+        metrics = [Metric(key, value, self.now, 0) for key, value in contents["metrics"].items()]
+        metrics += points(contents["curve"], self.now)
         params = [Param(key, str(value)) for key, value in contents["params"].items()]
         self.client.log_batch(made, metrics, params)
         data = Dataset(
             "data/features", contents["data"].removesuffix(".dir"), "dvc", json.dumps(contents["data"])
         )
         self.client.log_inputs(made, [DatasetInput(data)])
-        self.client.set_terminated(made)
+        self.client.set_terminated(made, end_time=self.now)
         return made
 
     def summarize(self, parent, params, metrics, note, pictures):

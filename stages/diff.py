@@ -10,7 +10,6 @@ writes  nothing
 """
 
 import json
-from pathlib import Path
 
 from specialists import report, students
 from specialists.files import read_json
@@ -22,18 +21,29 @@ TITLES = report.TITLES | students.TITLES
 
 
 def main(old: str, new: str):
-    print(markdown(table(old), table(new)), end="")
+    tables = table(old), table(new)
+    if tables == ({}, {}):
+        raise ValueError(f"{old} and {new}: neither has {TABLE} in this folder")
+    print(markdown(*tables), end="")
 
 
 def table(revision):
+    """Its rows; none, if it is from before there was a table."""
     if revision == ".":
-        return read_json(TABLE)
-    if not revision:  # git would take it for the index
-        raise ValueError("OLD and NEW: '' is no revision")
-    try:
-        text = output("git", "show", f"{revision}:./{TABLE}")
-    except ValueError as error:
-        raise ValueError(f"{revision}: no {TABLE} of {Path.cwd()} there ({error})") from None
+        found = read_json(TABLE)
+    else:
+        try:
+            output("git", "rev-parse", "--verify", f"{revision}^{{commit}}")
+        except ValueError:
+            raise ValueError(f"{revision!r} is no revision") from None
+        held = output("git", "ls-tree", "--name-only", revision, TABLE)
+        found = parsed(revision, output("git", "show", f"{revision}:./{TABLE}")) if held else {}
+    if not isinstance(found, dict) or not all(isinstance(row, dict) for row in found.values()):
+        raise ValueError(f"{revision}: its {TABLE} holds no table")
+    return found
+
+
+def parsed(revision, text):
     try:
         return json.loads(text)
     except json.JSONDecodeError as error:
@@ -43,8 +53,8 @@ def table(revision):
 def markdown(old, new):
     """One line per row that is in either table, but for those that are the same in both."""
     lines = [
-        "| row | top-1 old | new | difference | | oracle old | new | difference | |",
-        "|---|---|---|---|---|---|---|---|---|",
+        "| row | top-1 old | new | difference | | oracle old | new | difference | | others |",
+        "|---|---|---|---|---|---|---|---|---|---|",
     ]
     every = new | {name: row for name, row in old.items() if name not in new}
     for name, row in sorted(every.items(), key=lambda item: place(item[1])):
@@ -54,9 +64,22 @@ def markdown(old, new):
         cells = [title(row)]
         for numbers in zip(*(shown(row) if row else (None, None) for row in rows), strict=True):
             cells += compared(*numbers)
-        lines.append(f"| {' | '.join(cells)} |")
+        lines.append(f"| {' | '.join([*cells, others(*rows)])} |")
     same = sum(old.get(name) == row for name, row in new.items())
-    return "\n".join([*lines, "", f"{same} of {len(new)} rows are the same."]) + "\n"
+    lines = [*lines, ""] if len(lines) > 2 else []
+    return "\n".join([*lines, f"{same} of {len(new)} rows are the same."]) + "\n"
+
+
+def others(old, new):
+    """Which other numbers of a row have changed, and by how much."""
+    if not old or not new:
+        return ""
+    changed = []
+    for name, value in new["report"].items():
+        was = old["report"].get(name)
+        if name not in ("top1", "oracle") and value != was:
+            changed.append(f"{name} {value['mean'] - was['mean']:+.3g}" if was else f"{name} new")
+    return ", ".join(changed + [key for key in new if key != "report" and new[key] != old.get(key)])
 
 
 def shown(row):

@@ -19,7 +19,7 @@ import sys
 from pathlib import Path
 
 from specialists.cells import shown
-from specialists.tracking import PARENT, Store, alone, reachable
+from specialists.tracking import PARENT, Store, alone, millis, reachable
 from stages import output, run
 
 
@@ -28,14 +28,16 @@ def main(*, history: bool = False):
     now = shown(here)
     with reachable() as address, alone():
         store, tables = Store(), {}
-        for commit, experiment, read in past() if history else []:
+        for seconds, commit, experiment, read in past() if history else []:
             try:
                 then = shown(read)
             except ValueError as error:
                 print(f"stages.track: {commit}: left out, it holds no whole table ({error})", file=sys.stderr)
             else:
+                store.now = 1000 * int(seconds)
                 if parent := show(store, then, {"commit": commit, "experiment": experiment}):
                     tables[parent] = then, []
+        store.now = millis()
         if parent := show(store, now, tags):
             tables[parent] = now, sorted(Path("metrics").glob("*/*.png"))
         for parent, (each, pictures) in tables.items():
@@ -45,12 +47,12 @@ def main(*, history: bool = False):
 
 def show(store, state, tags):
     """Log what is new in one state; the run of its table, or None for that of an experiment."""
-    parent = None if tags["experiment"] else store.parent(state.table, state.params)
     tags = tags | {"dataset": state.dataset}
+    parent = None if tags["experiment"] else store.parent([state.table, state.inputs], tags)
     for title, content in state.rows.items():
-        store.upsert(title, content, tags | ({PARENT: parent} if parent else {}))
+        store.upsert(title, content, tags | {"lane": "table"} | ({PARENT: parent} if parent else {}))
     for title, content in state.chosen.items():
-        store.upsert(title, content, tags)
+        store.upsert(title, content, tags | {"lane": "cell"})
     if parent:
         store.keep(state.rows | state.chosen)
     return parent
@@ -64,13 +66,13 @@ def here(path):
 
 
 def past():
-    """(commit, name, reader of its files) of all that changed this folder's dvc.lock, the oldest first, and
-    of the experiments that DVC keeps, which alone have a name."""
-    changes = output("git", "log", "--reverse", "--format=%h", "--", "dvc.lock").split()
-    names = "--format=%(objectname:short) %(refname:lstrip=-1)"
+    """(time, commit, name, reader of its files) of all that changed this folder's dvc.lock, the oldest first,
+    and of the experiments that DVC keeps, which alone have a name."""
+    changes = output("git", "log", "--reverse", "--format=%ct %h ", "--", "dvc.lock").splitlines()
+    names = "--format=%(committerdate:unix) %(objectname:short) %(refname:lstrip=-1)"
     kept = output("git", "for-each-ref", names, "refs/exps/??/*/*").splitlines()
-    for commit, name in [*((commit, "") for commit in changes), *(line.split() for line in kept)]:
-        yield commit, name, lambda path, commit=commit: output("git", "show", f"{commit}:./{path}")
+    for seconds, commit, name in (line.split(" ") for line in changes + kept):
+        yield seconds, commit, name, lambda path, at=commit: output("git", "show", f"{at}:./{path}")
 
 
 def committed():

@@ -1,10 +1,11 @@
 """python -m stages.verify
 
-Does every number still follow from code, params and lock? Compares dvc.yaml, filled in from params.yaml, with
-dvc.lock and both with the files that git knows, as they are now: commands, params, code, inputs that another
-stage made, metrics, figures, and the tables in the README. Needs no data, no cache and no network. A line for
-each way in which a stage is stale, then all stages that follow from one; exit code 1 if there is any. It
-cannot look into an output that is not in git, nor tell whether metrics/environment names the right machine.
+Does every number still follow from code, params and lock? Compares dvc.yaml, filled in from params.yaml,
+with dvc.lock and both with the files that git knows, as they are now: commands, params, code, inputs that
+another stage made, metrics, figures, and the tables: with their cells, and in the README. Needs no data, no
+cache and no network. A line for each way in which a stage is stale, then all stages that follow from one;
+exit code 1 if there is any. It cannot look into an output that is not in git, nor tell whether
+metrics/environment names the right machine.
 
 reads   dvc.yaml, params.yaml, dvc.lock, the files in git that they name, README.md
 writes  nothing
@@ -17,7 +18,9 @@ from hashlib import md5
 from pathlib import Path
 
 from specialists import pipeline
+from specialists.files import read_json
 from specialists.params import load
+from specialists.report import Table, csv, markdown, table
 from stages import output, run
 from stages.readme import faults
 
@@ -35,6 +38,7 @@ def main():
     found += [f"{name}: {line}" for name, each in lines.items() for line in each]
     found += [f"{path}: in git, but made by no stage; delete it" for path in orphans(made)]
     found += [f"{name}: without a machine in metrics/environment" for name in nowhere(made)]
+    found += untrue(params) if lines.get("report") == [] else []
     found += [f"README.md: {line}" for line in faults(Path(__file__).parents[1])]
     stale = {name for name, each in lines.items() if each}
     sources = pipeline.sources({name: pipeline.paths(stage) for name, stage in stages.items()})
@@ -84,6 +88,24 @@ def orphans(made):
         if path.startswith("metrics/") and not path.startswith(BY_HAND):
             if path not in made and not any(str(folder) in made for folder in Path(path).parents):
                 yield path
+        if path.startswith("metrics/environment/"):
+            of = path.removeprefix("metrics/environment/")
+            if not {f"metrics/{of}", f"metrics/curves/{of}"} & {*made, *_tracked()}:
+                yield path
+
+
+def untrue(params):
+    """In what the table is not what the report makes of its cells."""
+    try:
+        axes = Table(**params["table"])
+        rows = table(axes, {cell: read_json(f"metrics/cells/{cell}.json") for cell in axes.cells()})
+        if read_json("metrics/table.json") != rows:
+            yield "metrics/table.json: is not what its cells say"
+        for path, text in (("metrics/table.csv", csv(rows)), ("metrics/table.md", markdown(rows))):
+            if Path(path).read_text() != text:
+                yield f"{path}: is not what its cells say"
+    except (OSError, ValueError, TypeError) as error:
+        yield f"metrics/table.json: cannot be compared with its cells ({error})"
 
 
 def nowhere(made):

@@ -1,5 +1,6 @@
 """What a reviewer reads of two tables."""
 
+import copy
 import json
 
 import pytest
@@ -19,7 +20,9 @@ def lines(old, new):
 
 def test_a_difference_within_the_spread_over_seeds_is_noise():
     told = lines({"a": row(50, 60)}, {"a": row(50.4, 59)})
-    assert told[0] == "| SAN MCL k = 1 | 50.00 | 50.40 | +0.40 | noise | 60.00 | 59.00 | -1.00 | **beyond** |"
+    assert (
+        told[0] == "| SAN MCL k = 1 | 50.00 | 50.40 | +0.40 | noise | 60.00 | 59.00 | -1.00 | **beyond** |  |"
+    )
 
 
 def test_the_larger_spread_of_the_two_counts():
@@ -28,13 +31,13 @@ def test_the_larger_spread_of_the_two_counts():
 
 def test_of_one_seed_nothing_is_known():
     told = lines({"a": row(50, 60, None, "ie", None)}, {"a": row(51, 60, None, "ie", None)})
-    assert told[0] == "| SAN IE | 50.00 | 51.00 | +1.00 | ? | 60.00 | 60.00 | +0.00 |  |"
+    assert told[0] == "| SAN IE | 50.00 | 51.00 | +1.00 | ? | 60.00 | 60.00 | +0.00 |  |  |"
 
 
 def test_rows_that_come_and_go_and_stay():
     told = lines({"a": row(50, 60), "b": row(1, 2)}, {"c": row(3, 4), "a": row(50, 60)})
-    assert told[0] == "| SAN MCL k = 1 |  | 3.00 |  | new |  | 4.00 |  | new |"
-    assert told[1] == "| SAN MCL k = 1 | 1.00 |  |  | gone | 2.00 |  |  | gone |"
+    assert told[0] == "| SAN MCL k = 1 |  | 3.00 |  | new |  | 4.00 |  | new |  |"
+    assert told[1] == "| SAN MCL k = 1 | 1.00 |  |  | gone | 2.00 |  |  | gone |  |"
     assert told[-1] == "1 of 2 rows are the same."
 
 
@@ -59,6 +62,10 @@ def test_a_row_is_the_same_only_if_every_number_is():
     other["report"]["nll"] = {"mean": 1.0, "std": 0.1}
     told = lines({"a": row(50, 60)}, {"a": other})
     assert told[0].startswith("| SAN MCL k = 1 | 50.00 | 50.00 | +0.00 |") and told[-1].startswith("0 of 1")
+    assert told[0].endswith("| nll new |")
+    again = copy.deepcopy(other)
+    again["report"]["nll"]["mean"] = 1.5
+    assert lines({"a": other}, {"a": again})[0].endswith("| nll +0.5 |")
 
 
 def test_a_method_that_is_no_more_goes_by_its_name():
@@ -73,14 +80,17 @@ def test_between_revisions_and_the_files_as_they_are(clone):
     assert "| SAN IE |" in stage(clone, "diff", "HEAD", ".").stdout
     run(clone, "git", "commit", "--quiet", "--all", "--message", "one more")
     assert stage(clone, "diff", "HEAD~1", "HEAD").stdout == stage(clone, "diff", "HEAD~1", ".").stdout
-    assert "6 of 6 rows are the same" in stage(clone, "diff", "HEAD", ".").stdout
+    assert stage(clone, "diff", "HEAD", ".").stdout == "6 of 6 rows are the same.\n"
+    run(clone, "git", "rm", "--quiet", "--cached", "metrics/table.json")
+    run(clone, "git", "commit", "--quiet", "--message", "before there was a table")
+    assert "0 of 6 rows are the same." in stage(clone, "diff", "HEAD", ".").stdout
 
 
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (("nowhere", "."), "nowhere: no metrics/table.json"),
-        (("", "."), "OLD and NEW: '' is no revision"),
+        (("nowhere", "."), "'nowhere' is no revision"),
+        (("", "."), "'' is no revision"),
         (("HEAD", "--new"), "--new is unknown; known: --help"),
         (("HEAD", "HEAD~1"), "HEAD~1: its metrics/table.json is not JSON"),
     ],

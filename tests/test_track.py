@@ -66,6 +66,7 @@ def test_each_cell_once_under_its_table(empty):
     stands_for = rows[f"san-{parent.data.params['cell.method']}{suffix(parent.data.params['cell.k'])}"]
     assert parent.data.metrics["top1"] == best == stands_for["report"]["top1"]["mean"]
     assert parent.data.params["cell.seed"] == "all"
+    assert parent.data.tags.items() >= {"dataset": "stand_in", "state": "current"}.items()
 
 
 def test_a_run_says_what_it_is_and_where_it_comes_from(empty):
