@@ -28,13 +28,13 @@ def main(*, history: bool = False):
     now = shown(here)
     with reachable() as address, alone():
         store, tables = Store(), {}
-        for seconds, commit, experiment, read in past() if history else []:
+        for number, (seconds, commit, experiment, read) in enumerate(past() if history else []):
             try:
                 then = shown(read)
             except ValueError as error:
                 print(f"stages.track: {commit}: left out, it holds no whole table ({error})", file=sys.stderr)
             else:
-                store.now = 1000 * int(seconds)
+                store.now = 1000 * int(seconds) + number  # in their order even within a second
                 if parent := show(store, then, {"commit": commit, "experiment": experiment}):
                     tables[parent] = then, []
         store.now = millis()
