@@ -233,7 +233,7 @@ MISTAKES = {
         ("report",),
         "params.yaml: table: seeds: 0 stands twice",
     ),
-    "nothing held out": (change("data", "select", to=0.0), ("features",), "params.yaml: data: select: 0.0"),
+    "nothing held out": (change("data", "select", to=0.0), ("features",), "select: 0.0 of "),
 }
 
 
