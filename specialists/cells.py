@@ -21,20 +21,22 @@ class State:
 
     @property
     def best(self):
-        """The name of the row with the highest top-1."""
-        rows = {title.rpartition("-s")[0]: None for title in self.rows}
-        return max(rows, key=lambda name: self.table[name]["report"]["top1"]["mean"])
+        """The first cell of the row with the highest top-1."""
+        return max(self.rows, key=lambda title: self.numbers(title)["top1"]["mean"])
+
+    def numbers(self, title):
+        """Of the row that a cell belongs to."""
+        return self.table[title.rpartition("-s")[0]]["report"]
 
     @property
     def params(self):
         """Those of the best row, for which the table's run stands where it is compared with cells."""
-        first = next(title for title in self.rows if title.startswith(f"{self.best}-s"))
-        return self.rows[first]["params"] | {"cell.seed": "all"}
+        return self.rows[self.best]["params"] | {"cell.seed": "all"}
 
     @property
     def metrics(self):
         """The means of the best row, and of every row every number's mean and deviation over the seeds."""
-        best = self.table[self.best]["report"]  # top-1 first, with which the compare page opens
+        best = self.numbers(self.best)  # top-1 first, with which the compare page opens
         return {each: best[each]["mean"] for each in NUMBERS if each in best} | {
             f"{each}_{part}/{title}": value
             for title, row in self.table.items()
@@ -82,8 +84,7 @@ def contents(lock, made, sources, read, place, network, method, k, seed):
     names = [made[path] for path in files if path in made]
     metrics = content(read, f"metrics/{place}.json")
     alone = content(read, blind)["report"] if blind in made else {}
-    everybody = "all" if method in GENERALISTS else "none"
-    axes = {"network": network, "method": method, "k": k or everybody, "seed": seed}
+    axes = {"network": network, "method": method, "k": k or everybody(method), "seed": seed}
     # The compare page opens on the first three params that differ, by name: these, of each ten letters.
     params = {"cell": f"k{k}-{method}" if k else method}
     params |= {f"cell.{key}": value for key, value in axes.items()}
@@ -106,6 +107,11 @@ def contents(lock, made, sources, read, place, network, method, k, seed):
         "tags": {key: str(value) for key, value in (axes | machine).items()}
         | {"command": " && ".join(commands)},
     }
+
+
+def everybody(method):
+    """What stands for k where there is none."""
+    return "all" if method in GENERALISTS else "none"
 
 
 def content(read, path):

@@ -79,18 +79,19 @@ def changes(name, then, now):
         yield f"{name} was {then}, is {now}"
 
 
-BY_HAND = ("metrics/environment/", "metrics/bench.json")
+BY_HAND = "metrics/bench.json"
 
 
 def orphans(made):
     """Numbers and pictures in git that no stage made."""
+    known = {*made, *_tracked()}
     for path in _tracked():
-        if path.startswith("metrics/") and not path.startswith(BY_HAND):
-            if path not in made and not any(str(folder) in made for folder in Path(path).parents):
-                yield path
         if path.startswith("metrics/environment/"):
             of = path.removeprefix("metrics/environment/")
-            if not {f"metrics/{of}", f"metrics/curves/{of}"} & {*made, *_tracked()}:
+            if not {f"metrics/{of}", f"metrics/curves/{of}"} & known:
+                yield path
+        elif path.startswith("metrics/") and not path.startswith(BY_HAND):
+            if path not in made and not any(str(folder) in made for folder in Path(path).parents):
                 yield path
 
 

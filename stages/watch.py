@@ -15,7 +15,7 @@ from threading import Event
 
 import torch
 
-from specialists.report import GENERALISTS
+from specialists.cells import everybody
 from specialists.tracking import Store, alone, millis, points, reachable
 from stages import run
 
@@ -69,7 +69,7 @@ def follow(store, runs, title, path):
         place = NAME.fullmatch(title)  # "cell", in that lane, says nothing more
         tags = {key: value for key, value in place.groupdict().items() if value} if place else {}
         if "method" in tags:
-            tags.setdefault("k", "all" if tags["method"] in GENERALISTS else "none")
+            tags.setdefault("k", everybody(tags["method"]))
         made = store.start(title, tags | {"kind": "running", "pipeline": store.title})
         runs[title] = made, len(store.client.get_metric_history(made, "curve/loss"))
     made, logged = runs[title]

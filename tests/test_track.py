@@ -12,6 +12,7 @@ import pytest
 import yaml
 from mlflow import MlflowClient
 
+from specialists.report import name
 from tests.conftest import edit, run, stage
 
 
@@ -45,10 +46,6 @@ def read(path):
     return json.loads(path.read_text())
 
 
-def suffix(k):
-    return f"-k{k}" if k.isdecimal() else ""
-
-
 def test_each_cell_once_under_its_table(empty):
     for _ in range(2):
         track(empty)
@@ -57,13 +54,14 @@ def test_each_cell_once_under_its_table(empty):
     assert sorted(runs) == sorted(["table", *(f"{name}-s0" for name in rows), "san-mcl_kd-k1-s0 (cell)"])
     assert all(len(found) == 1 and found[0].info.status == "FINISHED" for found in runs.values())
     parent = runs["table"][0]
-    for name, row in rows.items():
-        child = runs[f"{name}-s0"][0]
+    for each, row in rows.items():
+        child = runs[f"{each}-s0"][0]
         assert child.data.tags["mlflow.parentRunId"] == parent.info.run_id
         assert child.data.metrics["top1"] == row["report"]["top1"]["mean"]
-        assert parent.data.metrics[f"top1_mean/{name}"] == row["report"]["top1"]["mean"]
+        assert parent.data.metrics[f"top1_mean/{each}"] == row["report"]["top1"]["mean"]
     best = max(row["report"]["top1"]["mean"] for row in rows.values())
-    stands_for = rows[f"san-{parent.data.params['cell.method']}{suffix(parent.data.params['cell.k'])}"]
+    method, k = (parent.data.params[f"cell.{axis}"] for axis in ("method", "k"))
+    stands_for = rows[name("san", method, int(k) if k.isdecimal() else None)]
     assert parent.data.metrics["top1"] == best == stands_for["report"]["top1"]["mean"]
     assert parent.data.params["cell.seed"] == "all"
     assert parent.data.tags.items() >= {"dataset": "stand_in", "state": "current"}.items()
