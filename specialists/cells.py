@@ -38,7 +38,7 @@ class State:
         """The means of the best row, and of every row every number's mean and deviation over the seeds."""
         best = self.numbers(self.best)  # top-1 first, with which the compare page opens
         return {each: best[each]["mean"] for each in NUMBERS if each in best} | {
-            f"{each}_{part}/{title}": value
+            f"rows/{title} {each} {part}": value
             for title, row in self.table.items()
             for each, spread in row["report"].items()
             for part, value in spread.items()
@@ -86,8 +86,8 @@ def contents(lock, made, sources, read, place, network, method, k, seed):
     alone = content(read, blind)["report"] if blind in made else {}
     axes = {"network": network, "method": method, "k": k or everybody(method), "seed": seed}
     # The compare page opens on the first three params that differ, by name: these, of each ten letters.
-    params = {"cell": f"k{k}-{method}" if k else method}
-    params |= {f"cell.{key}": value for key, value in axes.items()}
+    params = {f"cell.{key}": value for key, value in axes.items()}
+    params["cell.row"] = f"k{k}-{method}" if k else method
     for name in sorted(set().union(names, *(sources[name] for name in names))):
         for section in lock[name].get("params", {}).get("params.yaml", {}).items():
             params |= flat(*section)

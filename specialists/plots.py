@@ -146,6 +146,21 @@ def _mean(row, name):
     return np.mean([value for family, value in row.items() if _kind(family) == name])
 
 
+def reliability(bins, networks):
+    """What the mean keeps against what it promises; `bins` maps rows to points of stages/evaluate.py."""
+    figure, grid = plt.subplots(1, len(networks), figsize=(6.6 * len(networks), 6), squeeze=False)
+    for axes, network in zip(grid[0], networks, strict=True):
+        axes.plot([0, 100], [0, 100], color="#d0d7de", linewidth=6, zorder=0)
+        for (_, method, k), points in ((row, bins[row]) for row in bins if row[0] == network):
+            look = {"color": colour(method), "linestyle": style(method), "marker": mark(k)} | face(method)
+            x, y = ([point[number] for point in points] for number in ("confidence", "top1"))
+            axes.plot(x, y, **look, label=titled(method, k), markersize=5)
+        axes.set(title=f"{network.upper()}: reliability", xlabel="confidence in %", ylabel=NAMES["top1"])
+        axes.legend(fontsize=8)
+        axes.grid(alpha=0.3)
+    return figure
+
+
 def calibration(rows, networks):
     """Whether the mean's confidence can be trusted: ECE and NLL, a bar per row."""
     figure, grid = plt.subplots(2, len(networks), figsize=(6.6 * len(networks), 8), squeeze=False)

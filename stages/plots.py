@@ -1,7 +1,8 @@
 """python -m stages.plots
 
-Draw the table: accuracy against k, top-1 against oracle, calibration; curves and accuracy by family of its
-first seed. Reads what is committed alone, so that it can be drawn again in any clone.
+Draw the table: accuracy against k, top-1 against oracle, calibration; and of its first seed reliability (of
+its first k), curves, accuracy by family. Reads what is committed alone, so that it can be drawn again in any
+clone.
 
 reads   params: table; metrics/table.json, metrics/curves, metrics/families
 writes  metrics/plots/*.png
@@ -22,6 +23,9 @@ def main():
     save(plots.against_oracle(rows, axes.networks), "metrics/plots/oracle.png")
     save(plots.calibration(rows, axes.networks), "metrics/plots/calibration.png")
     seed = axes.seeds[0]
+    groups = {row: read_json(f"metrics/families/cells/{cell(*row, seed)}.json") for row in axes.rows()}
+    bins = {row: groups[row]["confidence"]["report"] for row in groups if row[2] in (None, axes.ks[0])}
+    save(plots.reliability(bins, axes.networks), "metrics/plots/reliability.png")
     for network in axes.networks:
         mine = [row for row in axes.rows() if row[0] == network]
         bases = {
@@ -35,12 +39,7 @@ def main():
             and (curve := read_json(f"metrics/curves/cells/{cell(*row, seed)}.json")["curve"])
         }
         save(plots.curves(bases, cells, network.upper()), f"metrics/plots/curves-{network}.png")
-        families = {
-            plots.titled(method, k): read_json(
-                f"metrics/families/cells/{cell(network, method, k, seed)}.json"
-            )["report"]
-            for _, method, k in mine
-        }
+        families = {plots.titled(*row[1:]): groups[row]["report"] for row in mine}
         save(plots.heat(families, f"{network.upper()}, by family"), f"metrics/plots/families-{network}.png")
 
 

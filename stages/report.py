@@ -7,28 +7,31 @@ writes  metrics/table.json, table.csv, table.md, metrics/figures/*.png
 """
 
 from specialists import figures
-from specialists.files import read_json, replacing, write_json
+from specialists.files import read_json
 from specialists.params import read
-from specialists.report import TITLES, Table, cell, csv, markdown, table
+from specialists.report import TITLES, Table, cell, csv, markdown, table, write
 from stages import run
 
 
 def main():
-    axes = read("table", Table)
+    axes, made = read("table", Table), tables()
+    write(made)
     meta = read_json("data/features/meta.json")
     kind = {"features": "question family", "cifar100": "superclass"}[meta["reader"]]
-    rows = table(axes, {name: read_json(f"metrics/cells/{name}.json") for name in axes.cells()})
-    write_json("metrics/table.json", rows)
-    for path, text in (("metrics/table.csv", csv(rows)), ("metrics/table.md", markdown(rows))):
-        with replacing(path) as draft:
-            draft.write_text(text)
     for network in axes.networks:
         for method in axes.methods:
             name = cell(network, method, axes.ks[0], axes.seeds[0])
             title = f"{network.upper()}, {TITLES[method]}, k = {axes.ks[0]}: who learns what"
             figure = figures.specialization(assigned(name, meta["families"]), meta["families"], title, kind)
             figures.save(figure, f"metrics/figures/families-{name}.png")
-    print(markdown(rows))
+    print(made["md"])
+
+
+def tables():
+    """The table as its cells make it, by the ending of the file."""
+    axes = read("table", Table)
+    rows = table(axes, {name: read_json(f"metrics/cells/{name}.json") for name in axes.cells()})
+    return {"json": rows, "csv": csv(rows), "md": markdown(rows)}
 
 
 def assigned(name, families):

@@ -9,13 +9,21 @@ writes  metrics/table.json, table.csv, table.md, metrics/figures/students.png
 
 from specialists import students
 from specialists.figures import save
-from specialists.files import read_json, replacing, write_json
+from specialists.files import read_json
 from specialists.params import read
-from specialists.report import cell
+from specialists.report import cell, write
 from stages import run
 
 
 def main():
+    made = tables()
+    write(made)
+    save(students.picture(made["json"]), "metrics/figures/students.png")
+    print(made["md"])
+
+
+def tables():
+    """The table as its cells make it, by the ending of the file."""
     axes, network = read("table", students.Axes), read("distill.network", str)
     teacher = read("network", str), read("method", str), read("k", int)
     rows = [teacher, *((network, student, None) for student in axes.students)]
@@ -25,12 +33,7 @@ def main():
         for kind in ("cells", "alone/cells")
     )
     rows = students.table(axes, teacher, network, metrics, alone, read_json("metrics/cost.json"))
-    write_json("metrics/table.json", rows)
-    for kind, text in (("csv", students.csv(rows)), ("md", students.markdown(rows))):
-        with replacing(f"metrics/table.{kind}") as draft:
-            draft.write_text(text)
-    save(students.picture(rows), "metrics/figures/students.png")
-    print(students.markdown(rows))
+    return {"json": rows, "csv": students.csv(rows), "md": students.markdown(rows)}
 
 
 if __name__ == "__main__":

@@ -15,12 +15,12 @@ import json
 import sys
 from functools import cache
 from hashlib import md5
+from importlib import import_module
 from pathlib import Path
 
 from specialists import pipeline
 from specialists.files import read_json
 from specialists.params import load
-from specialists.report import Table, csv, markdown, table
 from stages import output, run
 from stages.readme import faults
 
@@ -38,7 +38,8 @@ def main():
     found += [f"{name}: {line}" for name, each in lines.items() for line in each]
     found += [f"{path}: in git, but made by no stage; delete it" for path in orphans(made)]
     found += [f"{name}: without a machine in metrics/environment" for name in nowhere(made)]
-    found += untrue(params) if lines.get("report") == [] else []
+    for name in {"report", "students"} & lines.keys():
+        found += untrue(import_module(f"stages.{name}")) if not lines[name] else []
     found += [f"README.md: {line}" for line in faults(Path(__file__).parents[1])]
     stale = {name for name, each in lines.items() if each}
     sources = pipeline.sources({name: pipeline.paths(stage) for name, stage in stages.items()})
@@ -95,17 +96,14 @@ def orphans(made):
                 yield path
 
 
-def untrue(params):
-    """In what the table is not what the report makes of its cells."""
+def untrue(stage):
+    """In what the table is not what its stage makes of its cells."""
     try:
-        axes = Table(**params["table"])
-        rows = table(axes, {cell: read_json(f"metrics/cells/{cell}.json") for cell in axes.cells()})
-        if read_json("metrics/table.json") != rows:
-            yield "metrics/table.json: is not what its cells say"
-        for path, text in (("metrics/table.csv", csv(rows)), ("metrics/table.md", markdown(rows))):
-            if Path(path).read_text() != text:
+        for kind, made in stage.tables().items():
+            path = f"metrics/table.{kind}"
+            if made != (read_json(path) if kind == "json" else Path(path).read_text()):
                 yield f"{path}: is not what its cells say"
-    except (OSError, ValueError, TypeError) as error:
+    except (OSError, ValueError, TypeError, KeyError) as error:
         yield f"metrics/table.json: cannot be compared with its cells ({error})"
 
 

@@ -28,14 +28,16 @@ def names(folder):
 def test_experiments(clone, monkeypatch):
     monkeypatch.setenv("COLUMNS", "200")
     start, show, *_ = blocks("experiments.md")
-    shell(clone, start)
+    sweep = "-S method=ie,mcl,cmcl,mcl_kd -S k=1,2,3"
+    assert sweep in start
+    shell(clone, start.replace(sweep, "-S method=ie,mcl,cmcl,mcl_kd -S k=1,2"))  # of two members
     deadline = time.monotonic() + 300
     while re.search("Queued|Running", run(clone, "dvc", "queue", "status").stdout):
         assert time.monotonic() < deadline, "the queue does not come to its end"
         time.sleep(1)
     assert run(clone, "git", "status", "--porcelain").stdout == ""
     made = names(clone)
-    assert {"cmcl", "mcl-two"} < made and len(made) == 6
+    assert {"cmcl", "mcl-two"} < made and len(made) == 10
     told = shell(clone, show)
     assert all(name in told for name in made)
     header = next(line for line in told.splitlines() if "Experiment" in line)
@@ -49,7 +51,8 @@ def test_experiments(clone, monkeypatch):
     found = client.search_runs([client.get_experiment_by_name("table").experiment_id], "tags.kind = 'cell'")
     chosen = [each for each in found if each.info.run_name.endswith(" (cell)")]
     cells = [(each.data.tags["method"], each.data.tags["k"]) for each in chosen]
-    assert sorted(cells) == [("cmcl", "1"), ("mcl", "1"), ("mcl", "2"), ("mcl_kd", "1"), ("mcl_kd", "2")]
+    methods = ("mcl", "cmcl", "mcl_kd")
+    assert sorted(cells) == sorted([("ie", "all"), *((each, k) for each in methods for k in ("1", "2"))])
     assert {"cmcl", "mcl-two"} <= {each.data.tags.get("experiment") for each in chosen}
     assert all(each.info.status == "FINISHED" for each in found)
 

@@ -52,6 +52,15 @@ def test_every_row_of_the_table_is_there_and_follows_from_its_cells(finished):
     assert [path.name for path in (finished / "metrics/questions").iterdir()] == ["san-k1-s0.png"]
 
 
+def test_what_was_promised_and_kept_by_confidence_adds_up_to_top1_and_ece(finished):
+    for path in (finished / "metrics/cells").iterdir():
+        for split, bins in read(finished / f"metrics/families/cells/{path.name}")["confidence"].items():
+            said, total = read(path)[split], sum(each["examples"] for each in bins)
+            top1 = sum(each["examples"] * each["top1"] for each in bins) / total
+            ece = sum(each["examples"] * abs(each["confidence"] - each["top1"]) for each in bins) / total
+            assert (top1, ece) == (pytest.approx(said["top1"]), pytest.approx(said["ece"]))
+
+
 def test_ie_is_the_base_models_and_every_training_example_is_assigned_k_times(finished):
     curves = finished / "metrics/curves/cells"
     assert read(curves / "san-ie-s0.json") == {"curve": []}

@@ -44,6 +44,16 @@ def test_no_spread_is_drawn_where_none_is_known():
         assert not bars[0] and bars[1]
 
 
+def test_reliability_draws_what_is_kept_against_what_is_promised():
+    point = {"confidence": 90.0, "top1": 60.0, "examples": 5}
+    san, mlp = plots.reliability({("san", "cmcl", 1): [point], ("mlp", "ie", None): []}, ["san", "mlp"]).axes
+    assert [line.get_xydata().tolist() for line in san.lines[1:]] == [[[90.0, 60.0]]]
+    assert [[text.get_text() for text in each.get_legend().get_texts()] for each in (san, mlp)] == [
+        ["CMCL, k = 1"],
+        ["IE"],
+    ]
+
+
 def test_curves_start_at_epoch_one():
     curve = [{"select_top1": 10.0}, {"select_top1": 20.0}]
     left, right = plots.curves({0: curve}, {("mcl", 1): curve}, "SAN").axes

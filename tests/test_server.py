@@ -58,7 +58,7 @@ def test_a_remote_server_holds_every_cell_the_table_and_its_pictures(clone, cell
     rows = json.loads((clone / "metrics/table.json").read_text())
     assert len(cells) == len(rows) + 1
     client = MlflowClient(server)
-    parent = cells[-1].data.tags["mlflow.parentRunId"]
+    (parent,) = {cell.data.tags["mlflow.parentRunId"] for cell in cells if cell.data.tags["lane"] == "table"}
     assert {item.path for item in client.list_artifacts(parent)} >= {"table.md", "plots"}
     assert not (clone / "mlflow.db").exists()
 
@@ -69,20 +69,26 @@ def named(kind, words):
 
 
 @pytest.mark.skipif(not CHROMIUM, reason="no Chromium is installed")
-def test_who_selects_all_and_compares_sees_accuracy_against_cell_k_and_method(cells, server, tmp_path):
+def test_the_saved_view_lists_the_cells_and_comparing_all_shows_top1_against_k_and_method(
+    cells, server, tmp_path
+):
     with browser(tmp_path / "profile") as page:
         page.open(server)
         page.click(named("[role=button]", "Model training"))
         page.click(named("a", "Experiments"))
         page.click(named("a", "table"))
-        page.click("document.querySelector('[role=gridcell] button')")  # unfolds the table's run
-        page.wait(f"document.body.innerText.includes('{cells[0].info.run_name}')")
+        page.click(named("button", "Views"))
+        page.click(named("[role=menuitem]", "cells of the table"))
+        page.wait(f"{named('[role=columnheader]', 'top1')} && !document.body.innerText.includes('(cell)')")
+        heads = "[...document.querySelectorAll('[role=columnheader]')].map(each => each.innerText.trim())"
+        columns = page.script(heads)
         page.click("document.querySelector('[aria-label=\"Select all runs\"]')")
         page.click(named("button", "Compare"))
         page.wait("document.querySelectorAll('.axis-title').length")
         seen = page.text()
         axes = page.script("[...document.querySelectorAll('.axis-title')].map(each => each.textContent)")
         page.picture(tmp_path / "compare.png")  # of which docs/compare.png is a part
-    assert f"Comparing {len(cells) + 1} Runs" in seen
-    assert all(cell.info.run_name in seen for cell in cells)
-    assert axes == ["cell", "cell.k", "cell.method", "top1"]
+    assert {"ece", "oracle", "select/top1", "top1"} <= {*columns}
+    table = [cell.info.run_name for cell in cells if cell.data.tags["lane"] == "table"]
+    assert f"Comparing {len(table)} Runs" in seen and all(name in seen for name in table)
+    assert axes == ["cell.k", "cell.method", "cell.row", "top1"]

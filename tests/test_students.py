@@ -20,6 +20,7 @@ from stages.load import Server
 from tests.conftest import edit, run, stage
 from tests.test_pipeline import executed
 from tests.test_reliability import outputs
+from tests.test_verify import forge, verdict
 
 TEACHER, STUDENT = "cells/san-mcl_kd-k1-s0", "cells/san_small-kd-s0"
 PICTURE = "data/stand_in/images/val/CLEVR_val_000000.png"
@@ -124,6 +125,13 @@ def test_another_teacher_or_weighting_is_another_student_and_no_other_stage(clon
     assert sorted(executed(done)) == sorted(expected)
     client = MlflowClient(f"sqlite:///{clone}/mlflow.db")
     assert len(client.search_model_versions("name = 'student'")) == 1  # an experiment registers nothing
+
+
+def test_a_table_of_students_that_its_cells_do_not_say_is_found(clone):
+    fault = "metrics/table.json: is not what its cells say"
+    assert fault not in verdict(clone)[1]
+    forge(clone)
+    assert fault in verdict(clone)[1]
 
 
 def test_another_form_and_what_stands_for_the_absent_are_params(clone):

@@ -58,7 +58,7 @@ def test_each_cell_once_under_its_table(empty):
         child = runs[f"{each}-s0"][0]
         assert child.data.tags["mlflow.parentRunId"] == parent.info.run_id
         assert child.data.metrics["top1"] == row["report"]["top1"]["mean"]
-        assert parent.data.metrics[f"top1_mean/{each}"] == row["report"]["top1"]["mean"]
+        assert parent.data.metrics[f"rows/{each} top1 mean"] == row["report"]["top1"]["mean"]
     best = max(row["report"]["top1"]["mean"] for row in rows.values())
     method, k = (parent.data.params[f"cell.{axis}"] for axis in ("method", "k"))
     stands_for = rows[name("san", method, int(k) if k.isdecimal() else None)]
@@ -167,7 +167,7 @@ def test_an_experiment_leaves_the_table_alone_until_it_is_applied(empty):
     assert states(empty) == states(empty, "table") == ["superseded", "current"]
     assert runs["san-ie-s0"][1].data.tags["commit"] == "uncommitted"
     assert runs["san-ie-s0"][1].data.tags["mlflow.parentRunId"] == runs["table"][1].info.run_id
-    means = [each.data.metrics["top1_mean/san-ie"] for each in runs["table"]]
+    means = [each.data.metrics["rows/san-ie top1 mean"] for each in runs["table"]]
     assert means == pytest.approx([before, before + 1])
 
 
@@ -187,7 +187,10 @@ def test_a_row_that_left_the_table_is_superseded_and_the_table_is_a_new_one(empt
     assert states(empty, "san-mcl-k1-s0 (cell)") == states(empty) == ["current"]
     old, new = runs["table"]
     assert [each.data.tags["state"] for each in (old, new)] == ["superseded", "current"]
-    assert "top1_mean/san-cmcl-k1" in old.data.metrics and "top1_mean/san-cmcl-k1" not in new.data.metrics
+    assert (
+        "rows/san-cmcl-k1 top1 mean" in old.data.metrics
+        and "rows/san-cmcl-k1 top1 mean" not in new.data.metrics
+    )
     assert runs["san-ie-s0"][0].data.tags["mlflow.parentRunId"] == new.info.run_id
     assert runs["san-cmcl-k1-s0"][0].data.tags["mlflow.parentRunId"] == old.info.run_id
 
@@ -292,7 +295,9 @@ def test_history_rebuilds_an_empty_database_from_git_alone(empty, tmp_path):
     assert second.data.metrics["top1"] == pytest.approx(first.data.metrics["top1"] + 1)
     _, whole, fewer = runs["table"]  # the first is of the other code
     assert [r.data.tags["state"] for r in runs["table"]] == ["superseded", "current", "superseded"]
-    assert all(r.info.status == "FINISHED" and r.data.metrics["top1_mean/san-ie"] for r in (whole, fewer))
+    assert all(
+        r.info.status == "FINISHED" and r.data.metrics["rows/san-ie top1 mean"] for r in (whole, fewer)
+    )
     assert "| MCL |" in whole.data.tags["mlflow.note.content"]
     assert "| MCL |" not in fewer.data.tags["mlflow.note.content"]
 
