@@ -8,6 +8,7 @@ from specialists.report import TITLES
 
 COLOURS = {"ie": "#57606a", "mcl": "#d1242f", "cmcl": "#bf8700", "mcl_kd": "#1f6feb", "student": "#8250df"}
 MARKS = "os^DvP"
+FEW = 20  # in percent of fewer answers chance is all one sees
 
 
 def colour(method):
@@ -153,9 +154,13 @@ def reliability(bins, networks):
         axes.plot([0, 100], [0, 100], color="#d0d7de", linewidth=6, zorder=0)
         for (_, method, k), points in ((row, bins[row]) for row in bins if row[0] == network):
             look = {"color": colour(method), "linestyle": style(method), "marker": mark(k)} | face(method)
-            x, y = ([point[number] for point in points] for number in ("confidence", "top1"))
+            seen = [point for point in points if point["examples"] >= FEW]
+            x, y = ([point[number] for point in seen] for number in ("confidence", "top1"))
             axes.plot(x, y, **look, label=titled(method, k), markersize=5)
         axes.set(title=f"{network.upper()}: reliability", xlabel="confidence in %", ylabel=NAMES["top1"])
+        axes.annotate(
+            f"a point stands for {FEW} answers or more", (0.02, 0.98), xycoords="axes fraction", va="top"
+        )
         axes.legend(fontsize=8)
         axes.grid(alpha=0.3)
     return figure

@@ -45,8 +45,9 @@ def test_no_spread_is_drawn_where_none_is_known():
 
 
 def test_reliability_draws_what_is_kept_against_what_is_promised():
-    point = {"confidence": 90.0, "top1": 60.0, "examples": 5}
-    san, mlp = plots.reliability({("san", "cmcl", 1): [point], ("mlp", "ie", None): []}, ["san", "mlp"]).axes
+    many, few = ({"confidence": 90.0, "top1": 60.0, "examples": number} for number in (20, 19))
+    bins = {("san", "cmcl", 1): [many, few], ("mlp", "ie", None): []}
+    san, mlp = plots.reliability(bins, ["san", "mlp"]).axes
     assert [line.get_xydata().tolist() for line in san.lines[1:]] == [[[90.0, 60.0]]]
     assert [[text.get_text() for text in each.get_legend().get_texts()] for each in (san, mlp)] == [
         ["CMCL, k = 1"],
