@@ -22,11 +22,12 @@ class State:
     @property
     def best(self):
         """The first cell of the row with the highest top-1."""
-        return max(self.rows, key=lambda title: self.numbers(title)["top1"]["mean"])
+        return max(self.rows, key=lambda title: self.means(title)["top1"])
 
-    def numbers(self, title):
-        """Of the row that a cell belongs to."""
-        return self.table[title.rpartition("-s")[0]]["report"]
+    def means(self, title):
+        """Over the seeds, of the row that a cell belongs to."""
+        report = self.table[title.rpartition("-s")[0]]["report"]
+        return {each: report[each]["mean"] for each in NUMBERS if each in report}
 
     @property
     def params(self):
@@ -35,13 +36,12 @@ class State:
 
     @property
     def metrics(self):
-        """The means of the best row, and of every row every number's mean and deviation over the seeds."""
-        best = self.numbers(self.best)  # top-1 first, with which the compare page opens
-        return {each: best[each]["mean"] for each in NUMBERS if each in best} | {
+        """The means of the best row; and of every row the paper's two numbers, with their deviations."""
+        return self.means(self.best) | {  # top-1 first, with which the compare page opens
             f"rows/{title} {each} {part}": value
             for title, row in self.table.items()
-            for each, spread in row["report"].items()
-            for part, value in spread.items()
+            for each in ("top1", "oracle")
+            for part, value in row["report"][each].items()
             if value is not None
         }
 
@@ -78,25 +78,27 @@ def shown(read):
 
 
 def contents(lock, made, sources, read, place, network, method, k, seed):
-    """Everything that a cell's run shows; `inputs` decides whether it is a new one."""
+    """Everything that a cell's run shows; `inputs` decides whether it is a new one.
+
+    The command is not among them: what it names is, and k where it counts.
+    """
     blind = f"metrics/alone/{place}.json"
     files = [f"models/{place}.safetensors", f"metrics/{place}.json", blind]
     names = [made[path] for path in files if path in made]
     metrics = content(read, f"metrics/{place}.json")
     alone = content(read, blind)["report"] if blind in made else {}
     axes = {"network": network, "method": method, "k": k or everybody(method), "seed": seed}
-    # The compare page opens on the first three params that differ, by name: these, of each ten letters.
+    # The compare page opens on the first three params that differ, by name, and shows ten letters of a value.
     params = {f"cell.{key}": value for key, value in axes.items()}
-    params["cell.row"] = f"k{k}-{method}" if k else method
+    params["cell.row"] = f"{method}{k or ''}"
     for name in sorted(set().union(names, *(sources[name] for name in names))):
         for section in lock[name].get("params", {}).get("params.yaml", {}).items():
             params |= flat(*section)
     stages = [lock[name] for name in names]
     deps = {dep["path"]: dep["md5"] for stage in stages for dep in stage["deps"] if dep["path"] not in files}
     machine = environment(read, f"metrics/environment/{place}.json")
-    commands = [stage["cmd"] for stage in stages]
     return {
-        "inputs": [commands, deps, params, machine],
+        "inputs": [deps, params, machine],
         "data": deps["data/features"],
         "params": params,
         "metrics": {n: number(place, metrics, "report", n) for n in NUMBERS}
@@ -105,7 +107,7 @@ def contents(lock, made, sources, read, place, network, method, k, seed):
         | {"parameters": metrics["parameters"]},
         "curve": content(read, f"metrics/curves/{place}.json")["curve"],
         "tags": {key: str(value) for key, value in (axes | machine).items()}
-        | {"command": " && ".join(commands)},
+        | {"command": " && ".join(stage["cmd"] for stage in stages)},
     }
 
 

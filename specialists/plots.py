@@ -8,7 +8,7 @@ from specialists.report import TITLES
 
 COLOURS = {"ie": "#57606a", "mcl": "#d1242f", "cmcl": "#bf8700", "mcl_kd": "#1f6feb", "student": "#8250df"}
 MARKS = "os^DvP"
-FEW = 20  # in percent of fewer answers chance is all one sees
+FEW = 50  # in percent of fewer answers chance is all one sees
 
 
 def colour(method):
@@ -159,7 +159,10 @@ def reliability(bins, networks):
             axes.plot(x, y, **look, label=titled(method, k), markersize=5)
         axes.set(title=f"{network.upper()}: reliability", xlabel="confidence in %", ylabel=NAMES["top1"])
         axes.annotate(
-            f"a point stands for {FEW} answers or more", (0.02, 0.98), xycoords="axes fraction", va="top"
+            f"first seed; a point stands for {FEW} answers or more",
+            (0.02, 0.98),
+            xycoords="axes fraction",
+            va="top",
         )
         axes.legend(fontsize=8)
         axes.grid(alpha=0.3)

@@ -4,8 +4,6 @@ import math
 from dataclasses import dataclass
 from statistics import mean, stdev
 
-from specialists.files import replacing, write_json
-
 # Tables 1 (CLEVR validation) and 4 (CIFAR-100 test) of the paper: (network, method, k) -> top-1, oracle.
 PAPER = {
     ("mlp", "ie", None): (60.10, 80.73),
@@ -147,14 +145,6 @@ def number(place, found, *keys):
     if type(found) not in (int, float) or not math.isfinite(found):
         raise ValueError(f"metrics/{place}.json: {'.'.join(keys)}: found {found!r}, expected a number")
     return found
-
-
-def write(made):
-    """A table's three files: its rows as JSON, CSV and Markdown."""
-    write_json("metrics/table.json", made["json"])
-    for kind in ("csv", "md"):
-        with replacing(f"metrics/table.{kind}") as draft:
-            draft.write_text(made[kind])
 
 
 def markdown(rows):

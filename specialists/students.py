@@ -3,7 +3,6 @@
 from dataclasses import dataclass
 from statistics import mean, stdev
 
-from specialists.figures import plt
 from specialists.modalities import MODALITIES
 from specialists.report import NUMBERS, cell, name, text
 
@@ -111,6 +110,8 @@ def csv(rows):
 
 def picture(rows):
     """Every student between the one that learned alone and the ensemble."""
+    from specialists.figures import plt  # half a second, which verify need not wait for
+
     figure, axes = plt.subplots(figsize=(8, 0.8 + 0.42 * len(rows)))
     for y, row in enumerate(reversed(rows.values())):
         top1, student = row["report"]["top1"], row["method"] in TITLES

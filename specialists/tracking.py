@@ -12,33 +12,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from textwrap import shorten
 
-NOTE = """One run for each cell of the table, under the run that holds means over seeds, table and figures,
-and stands for the row with the highest top-1 where it is compared. Tags to filter by: dataset, network,
-method, k, seed, commit; and state, which is `current` for the table as it is, `superseded`, or
-`experiment`. Metrics without a prefix are of the split `report`; select/ is where choices are made; curve/
-goes by epoch. Under Views, at the top right: `cells of the table`, the best first; `experiments`, the best on
-select first."""
-VIEWS = {
-    "cells of the table": ("tags.lane = 'table' and tags.state = 'current'", "top1"),
-    "experiments": ("tags.state = 'experiment'", "select/top1"),
-}
-
-
-def looks():
-    """What MLflow's pages keep with an experiment: its kind, its note, and its saved views, without which a
-    list of runs shows no number."""
-    tags = {"mlflow.experimentKind": "custom_model_development", "mlflow.note.content": NOTE}
-    for name, (query, best) in VIEWS.items():
-        view = {
-            "searchFilter": query,
-            "orderByKey": f"metrics.`{best}`",
-            "orderByAsc": False,
-            "selectedColumns": [f"metrics.`{each}`" for each in ("top1", "oracle", "ece", "select/top1")],
-            "runsHiddenMode": "SHOW_ALL",
-        }
-        saved = {"name": name, "createdAt": 0, "state": json.dumps(view)}
-        tags[f"mlflow.sharedViewState.{name.split()[0]}"] = json.dumps(saved)
-    return tags
+from specialists import views
 
 
 @contextmanager
@@ -106,8 +80,8 @@ class Store:
         self.client, self.title = MlflowClient(), "table" if folder == "." else folder
         found = self.client.get_experiment_by_name(self.title)
         self.id = found.experiment_id if found else self._create()
-        for key, value in looks().items():
-            if found and found.tags.get(key) != value:
+        for key, value in views.tags().items():
+            if found and key not in found.tags:
                 self.client.set_experiment_tag(self.id, key, value)
         self.known, self.now = {}, millis()  # `now` is when a run begins
         for each in self.runs("tags.kind = 'cell' and attributes.status = 'FINISHED'"):
@@ -116,7 +90,7 @@ class Store:
     def _create(self):
         local = os.environ["MLFLOW_TRACKING_URI"].startswith("sqlite:")
         place = (checkout() / "mlartifacts" / self.title).as_uri() if local else None
-        return self.client.create_experiment(self.title, place, looks())
+        return self.client.create_experiment(self.title, place, views.tags())
 
     def runs(self, query, token=None):
         """All that match, the oldest first."""
@@ -209,8 +183,8 @@ class Store:
         from mlflow.entities import Metric, Param, RunTag
 
         seen = [hashlib.sha256(path.read_bytes()).hexdigest() for path in pictures]
-        numbers, known = digest([params, metrics, note, *seen]), self.client.get_run(parent).data
-        if known.tags.get("numbers") == numbers:
+        numbers, known = digest([params, metrics, note, *seen]), self.client.get_run(parent)
+        if known.data.tags.get("numbers") == numbers:
             return
         self.client.log_batch(
             parent,
@@ -222,7 +196,7 @@ class Store:
             self.client.log_artifact(parent, str(picture), picture.parent.name)
         tags = {"mlflow.note.content": note, "numbers": numbers}
         self.client.log_batch(parent, tags=[RunTag(*tag) for tag in tags.items()])
-        self.client.set_terminated(parent)
+        self.client.set_terminated(parent, end_time=known.info.start_time)
 
 
 PARENT = "mlflow.parentRunId"

@@ -6,14 +6,15 @@ reads   params: table; data/features/meta.json, metrics/cells, metrics/curves
 writes  metrics/table.json, table.csv, table.md, metrics/figures/*.png
 """
 
-from specialists import figures
-from specialists.files import read_json
+from specialists.files import read_json, replacing, write_json
 from specialists.params import read
-from specialists.report import TITLES, Table, cell, csv, markdown, table, write
+from specialists.report import TITLES, Table, cell, csv, markdown, table
 from stages import run
 
 
 def main():
+    from specialists import figures  # half a second, which verify need not wait for
+
     axes, made = read("table", Table), tables()
     write(made)
     meta = read_json("data/features/meta.json")
@@ -32,6 +33,13 @@ def tables():
     axes = read("table", Table)
     rows = table(axes, {name: read_json(f"metrics/cells/{name}.json") for name in axes.cells()})
     return {"json": rows, "csv": csv(rows), "md": markdown(rows)}
+
+
+def write(made):
+    write_json("metrics/table.json", made["json"])
+    for kind in ("csv", "md"):
+        with replacing(f"metrics/table.{kind}") as draft:
+            draft.write_text(made[kind])
 
 
 def assigned(name, families):

@@ -8,14 +8,16 @@ writes  metrics/table.json, table.csv, table.md, metrics/figures/students.png
 """
 
 from specialists import students
-from specialists.figures import save
 from specialists.files import read_json
 from specialists.params import read
-from specialists.report import cell, write
+from specialists.report import cell
 from stages import run
+from stages.report import write
 
 
 def main():
+    from specialists.figures import save  # half a second, which verify need not wait for
+
     made = tables()
     write(made)
     save(students.picture(made["json"]), "metrics/figures/students.png")

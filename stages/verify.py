@@ -91,7 +91,7 @@ def orphans(made):
             of = path.removeprefix("metrics/environment/")
             if not {f"metrics/{of}", f"metrics/curves/{of}"} & known:
                 yield path
-        elif path.startswith("metrics/") and not path.startswith(BY_HAND):
+        elif path.startswith("metrics/") and path != BY_HAND:
             if path not in made and not any(str(folder) in made for folder in Path(path).parents):
                 yield path
 

@@ -28,9 +28,7 @@ def names(folder):
 def test_experiments(clone, monkeypatch):
     monkeypatch.setenv("COLUMNS", "200")
     start, show, *_ = blocks("experiments.md")
-    sweep = "-S method=ie,mcl,cmcl,mcl_kd -S k=1,2,3"
-    assert sweep in start
-    shell(clone, start.replace(sweep, "-S method=ie,mcl,cmcl,mcl_kd -S k=1,2"))  # of two members
+    shell(clone, start)  # of two members k = 3 fails
     deadline = time.monotonic() + 300
     while re.search("Queued|Running", run(clone, "dvc", "queue", "status").stdout):
         assert time.monotonic() < deadline, "the queue does not come to its end"
@@ -40,6 +38,7 @@ def test_experiments(clone, monkeypatch):
     assert {"cmcl", "mcl-two"} < made and len(made) == 10
     told = shell(clone, show)
     assert all(name in told for name in made)
+    assert told.count(" Failed ") == 4
     header = next(line for line in told.splitlines() if "Experiment" in line)
     assert all(word in header for word in ("report.top1", "report.oracle", "method", "k"))
     params = (clone / "params.yaml").read_text()

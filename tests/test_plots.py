@@ -45,7 +45,7 @@ def test_no_spread_is_drawn_where_none_is_known():
 
 
 def test_reliability_draws_what_is_kept_against_what_is_promised():
-    many, few = ({"confidence": 90.0, "top1": 60.0, "examples": number} for number in (20, 19))
+    many, few = ({"confidence": 90.0, "top1": 60.0, "examples": number} for number in (50, 49))
     bins = {("san", "cmcl", 1): [many, few], ("mlp", "ie", None): []}
     san, mlp = plots.reliability(bins, ["san", "mlp"]).axes
     assert [line.get_xydata().tolist() for line in san.lines[1:]] == [[[90.0, 60.0]]]

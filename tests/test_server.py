@@ -82,6 +82,7 @@ def test_the_saved_view_lists_the_cells_and_comparing_all_shows_top1_against_k_a
         page.wait(f"{named('[role=columnheader]', 'top1')} && !document.body.innerText.includes('(cell)')")
         heads = "[...document.querySelectorAll('[role=columnheader]')].map(each => each.innerText.trim())"
         columns = page.script(heads)
+        names = page.script("[...document.querySelectorAll('[role=gridcell] a')].map(each => each.innerText)")
         page.click("document.querySelector('[aria-label=\"Select all runs\"]')")
         page.click(named("button", "Compare"))
         page.wait("document.querySelectorAll('.axis-title').length")
@@ -89,6 +90,9 @@ def test_the_saved_view_lists_the_cells_and_comparing_all_shows_top1_against_k_a
         axes = page.script("[...document.querySelectorAll('.axis-title')].map(each => each.textContent)")
         page.picture(tmp_path / "compare.png")  # of which docs/compare.png is a part
     assert {"ece", "oracle", "select/top1", "top1"} <= {*columns}
-    table = [cell.info.run_name for cell in cells if cell.data.tags["lane"] == "table"]
-    assert f"Comparing {len(table)} Runs" in seen and all(name in seen for name in table)
+    top1 = {
+        each.info.run_name: each.data.metrics["top1"] for each in cells if each.data.tags["lane"] == "table"
+    }
+    assert {*names} == {*top1} and sorted(top1.values(), reverse=True) == [top1[name] for name in names]
+    assert f"Comparing {len(top1)} Runs" in seen and all(name in seen for name in top1)
     assert axes == ["cell.k", "cell.method", "cell.row", "top1"]

@@ -36,6 +36,23 @@ def shown(folder, title="table"):
     return client, found
 
 
+def listed(folder, key):
+    """The names of the runs in a saved view, and the columns beside them."""
+    client = MlflowClient(f"sqlite:///{folder}/mlflow.db")
+    table = client.get_experiment_by_name("table")
+    view = json.loads(json.loads(table.tags[f"mlflow.sharedViewState.{key}"])["state"])
+    order = [f"{view['orderByKey']} {'ASC' if view['orderByAsc'] else 'DESC'}"]
+    found = client.search_runs([table.experiment_id], view["searchFilter"], order_by=order)
+    return [each.info.run_name for each in found], [
+        _column(found[0].data, c) for c in view["selectedColumns"]
+    ]
+
+
+def _column(data, name):
+    kind, key = name.replace("`", "").split(".", 1)
+    return getattr(data, kind)[key]
+
+
 @pytest.fixture
 def empty(clone):
     (clone / "mlflow.db").unlink(missing_ok=True)
@@ -156,6 +173,10 @@ def test_an_experiment_leaves_the_table_alone_until_it_is_applied(empty):
     assert "mlflow.parentRunId" not in runs["san-ie-s0"][1].data.tags
     assert runs["san-ie-s0"][1].data.tags["commit"] == "uncommitted"
     assert len(runs["table"]) == 1
+    names, columns = listed(empty, "experiments")
+    assert (
+        names == ["san-ie-s0"] and columns[-2:] == ["all", "try"] and columns[0] == pytest.approx(before + 1)
+    )
     kept = run(empty, "git", "stash", "create").stdout.strip()
     run(empty, "git", "update-ref", "refs/exps/ab/cdef/try", kept)  # as DVC does after the last stage
     track(empty, "--history", DVC_EXP_NAME="another")
@@ -169,6 +190,34 @@ def test_an_experiment_leaves_the_table_alone_until_it_is_applied(empty):
     assert runs["san-ie-s0"][1].data.tags["mlflow.parentRunId"] == runs["table"][1].info.run_id
     means = [each.data.metrics["rows/san-ie top1 mean"] for each in runs["table"]]
     assert means == pytest.approx([before, before + 1])
+
+
+def test_a_view_shows_the_best_first_and_what_a_person_wrote_stays(empty):
+    track(empty)
+    top1 = {
+        f"{row}-s0": each["report"]["top1"]["mean"]
+        for row, each in read(empty / "metrics/table.json").items()
+    }
+    names, columns = listed(empty, "cells")
+    assert sorted(names) == sorted(top1) and columns[0] == max(top1.values())
+    assert [top1[name] for name in names] == sorted(top1.values(), reverse=True)
+    assert listed(empty, "tables")[0] == ["table"]
+    client, _ = shown(empty)
+    table = client.get_experiment_by_name("table").experiment_id
+    client.set_experiment_tag(table, "mlflow.note.content", "mine")
+    client.delete_experiment_tag(table, "mlflow.sharedViewState.cells")
+    track(empty)
+    assert client.get_experiment(table).tags["mlflow.note.content"] == "mine"
+    assert listed(empty, "cells")[0] == names
+
+
+def test_of_who_knows_no_k_every_k_is_the_same_run(empty):
+    lock = (empty / "dvc.lock").read_text()
+    for k in (1, 2):
+        other = lock.replace("specialize san mcl_kd 1 0 cell\n", f"specialize san ie {k} 0 cell\n")
+        (empty / "dvc.lock").write_text(other)
+        track(empty, DVC_EXP_NAME=f"ie-{k}")
+    assert len(shown(empty)[1]["san-ie-s0 (cell)"]) == 1
 
 
 def test_a_row_that_left_the_table_is_superseded_and_the_table_is_a_new_one(empty):
