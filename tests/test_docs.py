@@ -28,17 +28,17 @@ def names(folder):
 def test_experiments(clone, monkeypatch):
     monkeypatch.setenv("COLUMNS", "200")
     start, show, *_ = blocks("experiments.md")
-    shell(clone, start)  # of two members k = 3 fails
+    shell(clone, start)  # of two members those with k = 3 fail, all but IE
     deadline = time.monotonic() + 300
     while re.search("Queued|Running", run(clone, "dvc", "queue", "status").stdout):
         assert time.monotonic() < deadline, "the queue does not come to its end"
         time.sleep(1)
     assert run(clone, "git", "status", "--porcelain").stdout == ""
     made = names(clone)
-    assert {"cmcl", "mcl-two"} < made and len(made) == 10
+    assert {"cmcl", "mcl-two"} < made and len(made) == 11
     told = shell(clone, show)
     assert all(name in told for name in made)
-    assert told.count(" Failed ") == 4
+    assert told.count(" Failed ") == 3
     header = next(line for line in told.splitlines() if "Experiment" in line)
     assert all(word in header for word in ("report.top1", "report.oracle", "method", "k"))
     params = (clone / "params.yaml").read_text()
