@@ -15,7 +15,7 @@ from mlflow import MlflowClient
 from PIL import Image
 from safetensors.numpy import load_file
 
-from specialists import students
+from specialists import modalities, students
 from stages.load import Server
 from tests.conftest import edit, run, stage
 from tests.test_pipeline import executed
@@ -125,6 +125,10 @@ def test_another_teacher_or_weighting_is_another_student_and_no_other_stage(clon
     assert sorted(executed(done)) == sorted(expected)
     client = MlflowClient(f"sqlite:///{clone}/mlflow.db")
     assert len(client.search_model_versions("name = 'student'")) == 1  # an experiment registers nothing
+
+
+def test_the_table_has_the_modalities_that_are_measured():
+    assert students.MODALITIES == modalities.MODALITIES
 
 
 def test_a_table_of_students_that_its_cells_do_not_say_is_found(clone):
