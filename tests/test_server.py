@@ -2,9 +2,11 @@
 
 import json
 import os
+import shutil
 import signal
 import socket
 import subprocess
+import sys
 import time
 import urllib.request
 
@@ -12,20 +14,21 @@ import pytest
 from mlflow import MlflowClient
 
 from tests.browser import CHROMIUM, browser
-from tests.conftest import stage
+from tests.conftest import run
 
 
-@pytest.fixture
-def server(tmp_path):
+@pytest.fixture(scope="module")
+def server(tmp_path_factory):
     """`mlflow ui` on the loopback address, with nothing in it."""
+    folder = tmp_path_factory.mktemp("server")
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         address = f"http://127.0.0.1:{free.getsockname()[1]}"
     command = f"mlflow ui --workers 1 --port {address.rsplit(':', 1)[1]} --backend-store-uri"
-    with open(tmp_path / "server.log", "wb") as log:
+    with open(folder / "server.log", "wb") as log:
         process = subprocess.Popen(
-            [*command.split(), f"sqlite:///{tmp_path}/server.db"],
-            cwd=tmp_path,
+            [*command.split(), f"sqlite:///{folder}/server.db"],
+            cwd=folder,
             stdout=log,
             stderr=log,
             start_new_session=True,
@@ -43,24 +46,30 @@ def server(tmp_path):
         process.wait()
 
 
+@pytest.fixture(scope="module")
+def tracked(finished, server, tmp_path_factory):
+    """A folder whose cells `track` sent to the server."""
+    folder = shutil.copytree(finished, tmp_path_factory.mktemp("sent") / "specialists", symlinks=True)
+    (folder / "mlflow.db").unlink()
+    run(folder, sys.executable, "-m", "stages.track", MLFLOW_TRACKING_URI=server)
+    return folder
+
+
 @pytest.fixture
-def cells(clone, server, monkeypatch):
-    """The runs of cells that `track` sent to the server."""
-    (clone / "mlflow.db").unlink()
-    monkeypatch.setenv("MLFLOW_TRACKING_URI", server)
-    stage(clone, "track")
+def cells(tracked, server):
+    """The runs of cells on the server."""
     client = MlflowClient(server)
     experiment = client.get_experiment_by_name("table").experiment_id
     return client.search_runs([experiment], "tags.kind = 'cell'")
 
 
-def test_a_remote_server_holds_every_cell_the_table_and_its_pictures(clone, cells, server):
-    rows = json.loads((clone / "metrics/table.json").read_text())
+def test_a_remote_server_holds_every_cell_the_table_and_its_pictures(tracked, cells, server):
+    rows = json.loads((tracked / "metrics/table.json").read_text())
     assert len(cells) == len(rows) + 1
     client = MlflowClient(server)
     (parent,) = {cell.data.tags["mlflow.parentRunId"] for cell in cells if cell.data.tags["lane"] == "table"}
     assert {item.path for item in client.list_artifacts(parent)} >= {"table.md", "plots"}
-    assert not (clone / "mlflow.db").exists()
+    assert not (tracked / "mlflow.db").exists()
 
 
 def named(kind, words):
