@@ -233,7 +233,11 @@ MISTAKES = {
         ("report",),
         "params.yaml: table: seeds: 0 stands twice",
     ),
-    "nothing held out": (change("data", "select", to=0.0), ("features",), "select: 0.0 of "),
+    "nothing held out": (
+        change("data", "select", to=0.0),
+        ("features",),
+        "select: 0.0 of 40 train images is 0: nothing is left",
+    ),
 }
 
 
