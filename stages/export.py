@@ -1,10 +1,11 @@
-"""python -m stages.export NETWORK CELL NAME
+"""python -m stages.export NETWORK CELL NAME [--small]
 
 Write a cell with its eyes, its vocabulary and its answers as one ONNX file, from pixels and words to answers:
-in fp32, and with convolutions and LSTM in int8. Both answer the questions of `report`, beside PyTorch.
+in fp32, and with convolutions and LSTM in int8. Both answer the questions of `report`, beside PyTorch. With
+--small it has small eyes, and what the student has learned with them.
 
 reads   params: threads, networks.NETWORK, features, data.root; data/features, models/CELL.safetensors,
-        models/answers/CELL.safetensors, models/eyes.safetensors
+        models/answers/CELL.safetensors, models/eyes.safetensors; or distill.eyes, models/small
 writes  models/onnx/NAME.onnx, NAME-int8.onnx; metrics/export/NAME.json: top-1, and how often PyTorch
         answers the same, in percent
 """
@@ -23,19 +24,20 @@ from specialists.ensemble import load, mean
 from specialists.export import Answerer, described, exported, quantized
 from specialists.files import replacing, write_json
 from specialists.networks import network as network_class
-from specialists.networks import scene_cnn
 from specialists.runtime import setup
 from stages import run
+from stages.imitate import sight
 
 CALIBRATION = 64  # questions
 
 
-def main(network: str, cell: str, name: str):
+def main(network: str, cell: str, name: str, *, small: bool = False):
     setup(params.read("threads", int))
     data, root = prepared.load("data/features"), params.read("data.root", str)
     build = partial(params.read, f"networks.{network}", network_class(network), *data.shape)
-    eyes = sight("models/eyes.safetensors")
-    model = Answerer(eyes, load(f"models/{cell}.safetensors", build).members).cpu().eval()
+    eyes = sight(small=small)
+    ensemble = load(f"models/{'small/' if small else ''}{cell}.safetensors", build)
+    model = Answerer(eyes, ensemble.members).cpu().eval()
     about = {"words": data.meta["words"], "answers": data.meta["answers"], "size": eyes.size}
     about |= {"longest": params.read("features.longest", int), "cell": cell}
     train, report = clevr.read(root, "train"), clevr.read(root, "val")
@@ -45,7 +47,7 @@ def main(network: str, cell: str, name: str):
     content["-int8"] = quantized(content[""], examples)
     content = {kind: described(model, about) for kind, model in content.items()}
 
-    # The table's answers, from features in half precision; PyTorch's from pixels; those of the files.
+    # The table's answers, from the wide eyes in half precision; PyTorch's, from pixels; those of the files.
     table = load_file(f"models/answers/{cell}.safetensors")["report"].float()
     sessions = {kind: Onnx(each) for kind, each in content.items()}
     said = {"cell": mean(table).argmax(1).numpy()}
@@ -71,19 +73,6 @@ def main(network: str, cell: str, name: str):
         with replacing(f"models/onnx/{name}{kind}.onnx") as draft:
             draft.write_bytes(each)
     write_json(f"metrics/export/{name}.json", result | {"questions": len(label)})
-
-
-def sight(path):
-    """The eyes that stages/eyes.py trained."""
-    eyes = scene_cnn.SceneCNN(params.read("features.scene_cnn", scene_cnn.Settings), torch.Generator())
-    try:
-        eyes.load_state_dict(load_file(path))
-    except RuntimeError as error:
-        reason = " ".join(str(error).split())[:200]
-        raise ValueError(
-            f"{path}: not eyes of features.scene_cnn ({reason}); run stages.eyes again"
-        ) from None
-    return eyes
 
 
 def asked(split, row, about):

@@ -16,6 +16,7 @@ from PIL import Image
 from safetensors.numpy import load_file
 
 from specialists import modalities, students
+from specialists.answering import Onnx
 from stages.load import Server
 from tests.conftest import edit, run, stage
 from tests.test_pipeline import executed
@@ -121,7 +122,8 @@ def test_killed_while_it_learns_weights_it_ends_in_the_same_bytes(clone):
 
 def test_another_teacher_or_weighting_is_another_student_and_no_other_stage(clone):
     done = run(clone, "dvc", "exp", "run", "-S", "distill.methods.kd.teacher=choice")
-    expected = ["student", "evaluate_student", "blind_student", "students", "track", "export", "register"]
+    expected = ["student", "evaluate_student", "blind_student", "students", "track"]
+    expected += ["adapt", "export", "register"]
     assert sorted(executed(done)) == sorted(expected)
     client = MlflowClient(f"sqlite:///{clone}/mlflow.db")
     assert len(client.search_model_versions("name = 'student'")) == 1  # an experiment registers nothing
@@ -159,11 +161,31 @@ def test_a_question_that_cannot_be_answered_is_one_line(finished_students, argum
     assert done.returncode == 1 and done.stderr.count("\n") == 1 and message in done.stderr
 
 
-def test_eyes_of_another_size_are_one_line(clone):
-    edit(clone, lambda params: params["features"]["scene_cnn"].update(width=8))
-    done = stage(clone, "export", "san_small", STUDENT, "student", check=False)
-    assert done.returncode == 1 and done.stderr.count("\n") == 1
-    assert "models/eyes.safetensors: not eyes of features.scene_cnn" in done.stderr
+@pytest.mark.parametrize(
+    ("section", "switches", "message"),
+    [
+        ("features.scene_cnn", [], "models/eyes.safetensors: not eyes of features.scene_cnn"),
+        ("distill.eyes", ["--small"], "models/small/eyes.safetensors: not eyes of distill.eyes"),
+    ],
+)
+def test_eyes_of_another_size_are_one_line(clone, section, switches, message):
+    above, below = section.split(".")
+    edit(clone, lambda params: params[above][below].update(width=8))
+    done = stage(clone, "export", "san_small", STUDENT, "student", *switches, check=False)
+    assert done.returncode == 1 and done.stderr.count("\n") == 1 and message in done.stderr
+
+
+def test_the_student_to_be_used_has_learned_on_with_small_eyes(finished_students):
+    before, after = (
+        load_file(finished_students / f"models/{folder}{STUDENT}.safetensors") for folder in ("", "small/")
+    )
+    assert set(before) == set(after) and any(not np.array_equal(before[name], after[name]) for name in before)
+    sizes = [
+        Onnx(finished_students / f"models/onnx/{name}.onnx").about["size"] for name in ("ensemble", "student")
+    ]
+    assert sizes == [[96, 128], [48, 64]]
+    cost = json.loads((finished_students / "metrics/eyes.json").read_text())
+    assert cost["small"]["flops"] < cost["wide"]["flops"] / 4
 
 
 def test_asked_on_the_command_line_student_and_ensemble_answer(finished_students):
