@@ -60,9 +60,11 @@ def quantized(content, asked):
         quant_pre_process(whole, ready, skip_symbolic_shape=True)
         how = {"quant_format": QuantFormat.QDQ, "per_channel": True, "op_types_to_quantize": ["Conv"]}
         logging.disable(logging.WARNING)  # that a part is in 8 bits already, which is meant
-        quantize_static(ready, static, Examples(asked), **how)
-        quantize_dynamic(static, both, op_types_to_quantize=["LSTM"])
-        logging.disable(logging.NOTSET)
+        try:
+            quantize_static(ready, static, Examples(asked), **how)
+            quantize_dynamic(static, both, op_types_to_quantize=["LSTM"])
+        finally:
+            logging.disable(logging.NOTSET)
         return both.read_bytes()
 
 
