@@ -1,4 +1,4 @@
-"""Small eyes that learn to see what those see that made the features, at a fifteenth of the operations.
+"""Small eyes that learn to see what those see that made the features, at a sixteenth of the operations.
 
 They look at pictures of half the size and are taught by example alone: shifted and mirrored pictures, and
 what the wide eyes make of each.

@@ -58,8 +58,10 @@ def linked(root, folder):
     for line, row in zip(lines, order, strict=True):
         shown = dict(zip(columns, line.split("|")[1:-1], strict=True))
         stage, section = maker(row, seed, students)
-        shown["method"] = link(root, shown["method"], f"{folder}params.yaml", section.split(".")[-1], section)
-        shown["top-1"] = link(root, shown["top-1"], f"{folder}dvc.yaml", stage.split("@")[0], stage)
+        shown["method"] = link(root, shown["method"], f"{folder}params.yaml", section, section)
+        shown["top-1"] = link(
+            root, shown["top-1"], f"{folder}dvc.yaml", f"stages.{stage.split('@')[0]}", stage
+        )
         name = f"{names[row['network'], row['method'], row['k']]}-s{seed}"
         shown["run"] = f"[`{name}`]({folder}metrics/cells/{name}.json)"
         done.append(f"| {' | '.join(text.strip() for text in shown.values())} |")
@@ -94,12 +96,15 @@ def maker(row, seed, students):
 
 
 def link(root, text, path, key, hint):
-    """To the line that opens a stage of dvc.yaml, or a section of params.yaml."""
-    opens = re.compile(rf"^ *{key}:")
-    lines = (root / path).read_text().splitlines()
-    number = next((n for n, line in enumerate(lines, 1) if opens.match(line)), None)
-    if number is None:
-        raise ValueError(f"{path}: no {key}, which a row of the table comes from")
+    """To the line that opens a key of dvc.yaml or params.yaml, its levels separated by dots."""
+    lines, number = (root / path).read_text().splitlines(), 0
+    for depth, name in enumerate(key.split(".")):
+        opens = f"{'  ' * depth}{name}:"
+        number = next(
+            (n for n, line in enumerate(lines[number:], number + 1) if line.startswith(opens)), None
+        )
+        if number is None:
+            raise ValueError(f"{path}: no {key}, which a row of the table comes from")
     return f'[{text.strip()}]({path}#L{number} "{hint}")'
 
 

@@ -3,7 +3,7 @@
 import json
 import re
 
-from stages.readme import MARKED, filled
+from stages.readme import MARKED, filled, link
 from tests.conftest import ROOT
 
 PAGE = (ROOT / "README.md").read_text()
@@ -36,6 +36,12 @@ def test_each_row_links_to_its_params_its_stage_and_its_numbers():
     assert (ROOT / pipeline).read_text().splitlines()[int(m) - 1] == "  specialize:"
     top1 = json.loads((ROOT / metrics).read_text())["report"]["top1"]
     assert f"[{top1:.2f}]" in row.replace("**", "") and "[`san-mcl_kd-k2-s0`]" in row
+
+
+def test_a_link_goes_to_its_own_section_though_another_has_the_same_key(tmp_path):
+    (tmp_path / "params.yaml").write_text("kd: 1\nbudgets:\n  kd:\n    lr: 1\nmethods:\n  kd:\n    lr: 2\n")
+    assert link(tmp_path, " KD ", "params.yaml", "methods.kd", "of") == '[KD](params.yaml#L6 "of")'
+    assert link(tmp_path, "KD", "params.yaml", "kd", "of") == '[KD](params.yaml#L1 "of")'
 
 
 def test_its_tree_is_the_tree():
