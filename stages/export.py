@@ -5,9 +5,10 @@ in fp32, and with convolutions and LSTM in int8. Both answer the questions of `r
 --small it has small eyes, and what the student has learned with them.
 
 reads   params: threads, networks.NETWORK, features, data.root; data/features, models/CELL.safetensors,
-        models/answers/CELL.safetensors, models/eyes.safetensors; or distill.eyes, models/small
-writes  models/onnx/NAME.onnx, NAME-int8.onnx; metrics/export/NAME.json: top-1, and how often PyTorch
-        answers the same, in percent
+        models/answers/CELL.safetensors, models/eyes.safetensors; with --small also distill.small_eyes, and
+        both models of models/small/
+writes  models/onnx/NAME.onnx, models/onnx/NAME-int8.onnx; metrics/export/NAME.json: top-1, and how often
+        PyTorch answers the same, in percent
 """
 
 from functools import lru_cache, partial

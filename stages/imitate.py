@@ -2,18 +2,20 @@
 
 Small eyes for a student that is to be used, taught by those that made the features.
 
-reads   params: threads, features.scene_cnn, distill.eyes; data.root, data/features, models/eyes.safetensors
-writes  models/small/eyes.safetensors; metrics/eyes.json: what a picture costs both, and how well the scenes
-        of `report` can be read from what they see
+reads   params: threads, features.scene_cnn, distill.small_eyes; data.root, data/features,
+        models/eyes.safetensors
+writes  models/small/eyes.safetensors; metrics/small_eyes.json: what a picture costs both, and how well the
+        scenes of `report` can be read from what they see
 """
 
 import io
+import time
 
 import numpy as np
 import torch
 from safetensors.torch import load_file, save
 
-from specialists import backbone, cost, eyes, params
+from specialists import backbone, cost, environment, params, small_eyes
 from specialists.data import clevr, prepared
 from specialists.files import replacing, write_json
 from specialists.networks import scene_cnn
@@ -23,14 +25,15 @@ from stages import run
 
 def main():
     setup(params.read("threads", int))
-    settings, data = params.read("distill.eyes", eyes.Settings), prepared.load("data/features")
+    start = time.monotonic()
+    settings, data = params.read("distill.small_eyes", small_eyes.Settings), prepared.load("data/features")
     root, generator = params.read("data.root", str), torch.Generator().manual_seed(0)
     train, report = clevr.read(root, "train"), clevr.read(root, "val")
     wide, small = sight(), blank(generator, small=True)
-    mine = data.questions["image"][data.rows("train")].unique().long()
+    mine = data.questions["image"][data.rows("train")].unique().long()[: reader().images]
     pictures, _ = backbone.load([train.images[i] for i in mine], wide.size)
     spread_F = data.images[mine].float().flatten(0, 1).std(0).clamp_min(1e-3)
-    eyes.imitate(small, wide, pictures, spread_F, settings, generator)
+    small_eyes.imitate(small, wide, pictures, spread_F, settings, generator)
     result = {}
     for name, each in (("wide", wide), ("small", small)):
         map_NRF, sizes_N2 = seen(each, report.images)
@@ -38,16 +41,22 @@ def main():
         result[name]["flops"] = cost.flops(each, torch.zeros(1, *each.size, 3, dtype=torch.uint8))
     with replacing("models/small/eyes.safetensors") as draft:
         draft.write_bytes(save({name: value.contiguous() for name, value in small.state_dict().items()}))
-    write_json("metrics/eyes.json", result)
+    write_json("metrics/small_eyes.json", result)
+    environment.write("metrics/environment/small_eyes.json", time.monotonic() - start)
     print(*(f"{name} {value:.4f}" for name, value in result["small"].items()))
+
+
+def reader():
+    return params.read("features.scene_cnn", scene_cnn.Settings)
 
 
 def blank(generator, *, small=False):
     """Eyes that have learned nothing yet."""
-    reader = params.read("features.scene_cnn", scene_cnn.Settings)
     if small:
-        return eyes.SmallEyes(params.read("distill.eyes", eyes.Settings), reader, generator)
-    return scene_cnn.SceneCNN(reader, generator)
+        return small_eyes.SmallEyes(
+            params.read("distill.small_eyes", small_eyes.Settings), reader(), generator
+        )
+    return scene_cnn.SceneCNN(reader(), generator)
 
 
 def sight(*, small=False):
@@ -56,11 +65,8 @@ def sight(*, small=False):
     try:
         found.load_state_dict(load_file(path))
     except RuntimeError as error:
-        reason, section = (
-            " ".join(str(error).split())[:200],
-            "distill.eyes" if small else "features.scene_cnn",
-        )
-        stage = "imitate" if small else "eyes"
+        reason = " ".join(str(error).split())[:200]
+        section, stage = ("distill.small_eyes", "imitate") if small else ("features.scene_cnn", "eyes")
         raise ValueError(f"{path}: not eyes of {section} ({reason}); run stages.{stage} again") from None
     return found.eval()
 

@@ -97,15 +97,17 @@ def maker(row, seed, students):
 
 def link(root, text, path, key, hint):
     """To the line that opens a key of dvc.yaml or params.yaml, its levels separated by dots."""
-    lines, number = (root / path).read_text().splitlines(), 0
-    for depth, name in enumerate(key.split(".")):
-        opens = f"{'  ' * depth}{name}:"
-        number = next(
-            (n for n, line in enumerate(lines[number:], number + 1) if line.startswith(opens)), None
-        )
-        if number is None:
-            raise ValueError(f"{path}: no {key}, which a row of the table comes from")
-    return f'[{text.strip()}]({path}#L{number} "{hint}")'
+    names, found = key.split("."), []  # the levels of `key` that the line lies in
+    for number, line in enumerate((root / path).read_text().splitlines(), 1):
+        if not line.strip() or line.startswith("#"):
+            continue
+        depth = (len(line) - len(line.lstrip())) // 2
+        found = found[:depth]
+        if len(found) == depth < len(names) and line.strip().startswith(f"{names[depth]}:"):
+            found.append(names[depth])
+        if found == names:
+            return f'[{text.strip()}]({path}#L{number} "{hint}")'
+    raise ValueError(f"{path}: no {key}, which a row of the table comes from")
 
 
 if __name__ == "__main__":

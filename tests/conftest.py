@@ -60,7 +60,7 @@ def small_students(params):
     """The same of pipelines/students."""
     small(params)
     params["code"] = "."
-    params["distill"]["eyes"] |= {"width": 4, "steps": 10}
+    params["distill"]["small_eyes"] |= {"width": 4, "steps": 10}
     params["distill"]["adapt"] |= {"epochs": 1, "batch": 64}
     params["table"] = {"students": ["alone", "kd", "msd_meta"], "members": [0, 1], "seeds": [0]}
     return params

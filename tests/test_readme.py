@@ -3,6 +3,8 @@
 import json
 import re
 
+import pytest
+
 from stages.readme import MARKED, filled, link
 from tests.conftest import ROOT
 
@@ -42,6 +44,9 @@ def test_a_link_goes_to_its_own_section_though_another_has_the_same_key(tmp_path
     (tmp_path / "params.yaml").write_text("kd: 1\nbudgets:\n  kd:\n    lr: 1\nmethods:\n  kd:\n    lr: 2\n")
     assert link(tmp_path, " KD ", "params.yaml", "methods.kd", "of") == '[KD](params.yaml#L6 "of")'
     assert link(tmp_path, "KD", "params.yaml", "kd", "of") == '[KD](params.yaml#L1 "of")'
+    for missing in ("budgets.mcl", "lr", "kd.lr"):
+        with pytest.raises(ValueError, match=f"params.yaml: no {missing}, which"):
+            link(tmp_path, "KD", "params.yaml", missing, "of")
 
 
 def test_its_tree_is_the_tree():

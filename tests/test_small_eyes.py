@@ -3,10 +3,10 @@
 import pytest
 import torch
 
-from specialists import backbone, eyes
+from specialists import backbone
 from specialists.data import clevr
-from specialists.eyes import Settings, SmallEyes, halved, imitate
 from specialists.networks import scene_cnn
+from specialists.small_eyes import Settings, SmallEyes, halved, imitate
 from tests.tree import plant
 
 WIDE = scene_cnn.Settings(rows=2, columns=3, channels=32, width=16, images=100, steps=300, batch=8, lr=0.01)
@@ -79,4 +79,4 @@ def test_a_learning_rate_that_diverges_is_an_error(taught):
 
 def test_settings_out_of_range():
     with pytest.raises(ValueError, match="^width: 0 is out of range: above 0$"):
-        eyes.Settings(width=0, steps=1, batch=1, lr=0.1)
+        Settings(width=0, steps=1, batch=1, lr=0.1)

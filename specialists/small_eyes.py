@@ -1,4 +1,4 @@
-"""Small eyes that learn to see what those see that made the features, at a sixteenth of the operations.
+"""Small eyes that learn to see what those see that made the features, in a fraction of the operations.
 
 They look at pictures of half the size and are taught by example alone: shifted and mirrored pictures, and
 what the wide eyes make of each.
@@ -16,6 +16,8 @@ from tqdm import trange
 
 from specialists.networks import scene_cnn
 from specialists.train import Budget
+
+WARMUP = 0.2  # of all steps, as for the wide ones
 
 
 @dataclass(frozen=True)
@@ -73,11 +75,11 @@ def imitate(small, wide, image_NHW3, spread_F, settings, generator):
     """Teach the small eyes, on pictures of the size of the wide ones; errors count in units of `spread_F`."""
     for network in (small.train(), wide.eval()):
         network.to(memory_format=torch.channels_last)
-    budget = Budget(epochs=1, batch=settings.batch, lr=settings.lr, warmup=0.2)
-    optimizer, nothing_BOP = budget.make(small), np.zeros((settings.batch, 0, 6), np.float32)
+    budget = Budget(epochs=1, batch=settings.batch, lr=settings.lr, warmup=WARMUP)
+    optimizer, no_objects = budget.make(small), np.zeros((settings.batch, 0, 6), np.float32)
     for step in trange(settings.steps, desc="small eyes", disable=None):
         chosen = torch.randint(len(image_NHW3), (settings.batch,), generator=generator)
-        image_BHW3, _ = scene_cnn.jitter(image_NHW3[chosen], nothing_BOP, generator)
+        image_BHW3, _ = scene_cnn.jitter(image_NHW3[chosen], no_objects, generator)
         with torch.autocast("cpu", torch.bfloat16):
             with torch.no_grad():
                 seen = wide(image_BHW3).float()
