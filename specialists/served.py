@@ -19,7 +19,10 @@ ROOT = Path(__file__).parents[1]
 
 
 class Refused(MlflowException):
-    """MLflow puts the whole request, picture and all, before the line that says what is wrong; here not."""
+    """MLflow puts the whole request, picture and all, before the line that says what is wrong; here not.
+
+    What never comes here, because MLflow itself refuses a field that it does not know, still has that.
+    """
 
     message = property(lambda self: self.line, lambda self, text: self.__dict__.setdefault("line", text))
 
