@@ -268,6 +268,17 @@ def test_the_champion_answers_from_the_registry_and_refuses_in_one_line(finished
             assert status == 400 and said["message"] == f"{missing}: is missing, expected text"
 
 
+def test_reproduce_fills_an_mlflow_that_is_empty_though_nothing_is_to_be_computed(clone):
+    (clone / "mlflow.db").unlink()
+    (clone / ".venv").mkdir()  # which then is not made
+    (clone / ".venv/requirements.txt").write_bytes((clone / "requirements.txt").read_bytes())
+    done = run(clone, "./reproduce")
+    assert executed(done) == [] and "models:/student@champion is version 1" in done.stdout
+    client = MlflowClient(f"sqlite:///{clone}/mlflow.db")
+    cells = client.search_runs([client.get_experiment_by_name("table").experiment_id], "tags.kind = 'cell'")
+    assert len(cells) == 4 and run(clone, "git", "status", "--porcelain", "metrics").stdout == ""
+
+
 def test_the_same_file_is_registered_once(clone):
     client = MlflowClient(f"sqlite:///{clone}/mlflow.db")
     before = client.get_model_version_by_alias("student", "champion").version
