@@ -1,7 +1,7 @@
 """python -m stages.adapt NETWORK METHOD TEACHER SEED CELL
 
-Let a student of METHOD, which is plain distillation, learn on for a while with small eyes from the same
-teacher.
+Let a student learn on for a while with small eyes, by plain distillation from the teacher of METHOD, which it
+has learned by: the modalities on their own, if it imitated them, it no longer does.
 
 reads   params: threads, networks.NETWORK, distill.adapt, distill.methods.METHOD, distill.small_eyes,
         features.scene_cnn; data.root, data/features, models/teachers/TEACHER.safetensors,
@@ -32,10 +32,6 @@ from stages.imitate import seen, sight
 def main(network: str, method: str, teacher: str, seed: int, cell: str):
     setup(read("threads", int))
     how, budget = read(f"distill.methods.{method}", modalities.Method), read("distill.adapt", Budget)
-    if how.weights != "none":
-        raise ValueError(
-            f"distill.methods.{method}: weights {how.weights!r}: adapt knows plain distillation alone"
-        )
     data, teacher_file = prepared.load("data/features"), f"models/teachers/{teacher}.safetensors"
     told, student_file = load_file(teacher_file), f"models/{cell}.safetensors"
     teach = modalities.TEACHERS[how.teacher]

@@ -199,8 +199,10 @@ def test_a_student_learns_on_with_what_the_small_eyes_see_and_its_teacher_says(c
         stage(clone, "adapt", "san_small", *arguments)
         assert path.read_bytes() != before
         (clone / file).write_bytes(kept)
-    done = stage(clone, "adapt", "san_small", "msd_meta", *arguments[1:], check=False)
-    assert done.returncode == 1 and "weights 'meta': adapt knows plain distillation alone" in done.stderr
+    stage(clone, "adapt", "san_small", "msd_meta", *arguments[1:])
+    assert (
+        path.read_bytes() == before
+    )  # with the teacher, alpha and temperature of kd it is plain distillation
 
 
 def test_the_speeds_of_the_readme_come_in_one_table(finished_students):
