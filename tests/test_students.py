@@ -175,7 +175,7 @@ def test_eyes_of_another_size_are_one_line(clone, section, switches, message):
     assert done.returncode == 1 and done.stderr.count("\n") == 1 and message in done.stderr
 
 
-def test_the_student_to_be_used_has_learned_on_with_small_eyes(finished_students):
+def test_the_student_to_be_used_looks_at_half_as_many_pixels_each_way(finished_students):
     sizes = [
         Onnx(finished_students / f"models/onnx/{name}.onnx").about["size"] for name in ("ensemble", "student")
     ]
@@ -199,10 +199,9 @@ def test_a_student_learns_on_with_what_the_small_eyes_see_and_its_teacher_says(c
         stage(clone, "adapt", "san_small", *arguments)
         assert path.read_bytes() != before
         (clone / file).write_bytes(kept)
+    # What learned otherwise, with the teacher, alpha and temperature of kd, learns on as that does.
     stage(clone, "adapt", "san_small", "msd_meta", *arguments[1:])
-    assert (
-        path.read_bytes() == before
-    )  # with the teacher, alpha and temperature of kd it is plain distillation
+    assert path.read_bytes() == before
 
 
 def test_the_speeds_of_the_readme_come_in_one_table(finished_students):
