@@ -2,12 +2,12 @@
 
 Does every number still follow from code, params and lock? Compares dvc.yaml, filled in from params.yaml,
 with dvc.lock and both with the files that git knows, as they are now: commands, params, code, inputs that
-another stage made, metrics, figures, and the tables: with their cells, and in the README. Needs no data, no
+another stage made, metrics, figures, and the tables: with their cells, and in the pages. Needs no data, no
 cache and no network. A line for each way in which a stage is stale, then all stages that follow from one;
 exit code 1 if there is any. It cannot look into an output that is not in git, nor tell whether
 metrics/environment names the right machine.
 
-reads   dvc.yaml, params.yaml, dvc.lock, the files in git that they name, README.md
+reads   dvc.yaml, params.yaml, dvc.lock, the files in git that they name, README.md, docs/
 writes  nothing
 """
 
@@ -22,7 +22,7 @@ from specialists import pipeline
 from specialists.files import read_json
 from specialists.params import load
 from stages import output, run
-from stages.readme import faults
+from stages.pages import faults
 
 
 def main():
@@ -40,7 +40,7 @@ def main():
     found += [f"{name}: without a machine in metrics/environment" for name in nowhere(made)]
     for name in {"report", "students"} & lines.keys():
         found += untrue(import_module(f"stages.{name}")) if not lines[name] else []
-    found += [f"README.md: {line}" for line in faults(Path(__file__).parents[1])]
+    found += [f"{page}: {line}" for page, line in faults(Path(__file__).parents[1])]
     stale = {name for name, each in lines.items() if each}
     sources = pipeline.sources({name: pipeline.paths(stage) for name, stage in stages.items()})
     after = [name for name in stages if sources[name] & stale and name not in stale]

@@ -12,7 +12,7 @@ import pytest
 import yaml
 
 ROOT = Path(__file__).parents[1]
-# Of other pipelines all but the numbers, and of these the tables and machines, which README.md has.
+# Of other pipelines all but the numbers, and of these the tables and machines, which the pages have.
 SOURCES = r"pipelines/.*/(\.dvc/.*|\.dvcignore|dvc\.yaml|params\.yaml|table\.(md|csv|json)|environment/.*)"
 # Several processes that each take all cores wait for each other. Bits that are equal on a CPU need not be on
 # a GPU.
@@ -175,7 +175,7 @@ def reproduced(folder, shrink, pipeline=None, params=None):
     path = f"{witness.parent}:{os.environ['PATH']}"
     run(folder, "dvc", "repro", "--quiet", PATH=path, LOADED=str(loaded))
     if not pipeline:
-        stage(folder, "readme")
+        stage(folder, "pages")
     run(folder, "git", "add", "--all")
     run(folder, "git", "commit", "--quiet", "--message", "smoke scale")
     return folder

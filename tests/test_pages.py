@@ -1,31 +1,39 @@
-"""The README tells the truth: tables, files, and links."""
+"""The README and the pages of docs/ tell the truth: tables, files, and links."""
 
 import json
 import re
 
 import pytest
 
-from stages.readme import MARKED, filled, link
+from stages.pages import MARKED, faults, filled, link, pages
 from tests.conftest import ROOT
 
-PAGE = (ROOT / "README.md").read_text()
+PAGES = {name: (ROOT / name).read_text() for name in pages(ROOT)}
+PAGE = PAGES["README.md"]
 
 
-def test_its_tables_are_the_pipelines_output():
-    assert MARKED.search(PAGE)
-    assert filled(PAGE, ROOT) == PAGE
+def test_each_table_stands_once_and_as_it_was_computed():
+    assert sum(len(MARKED.findall(text)) for text in PAGES.values()) > 1
+    assert [*faults(ROOT)] == []
 
 
-def test_a_table_that_differs_is_set_right():
-    other = PAGE.replace("| 1 |", "| 2 |", 1)
-    assert other != PAGE and filled(other, ROOT) == PAGE
+@pytest.mark.parametrize("name", [name for name, text in PAGES.items() if MARKED.search(text)])
+def test_a_table_that_differs_is_set_right(name):
+    other = PAGES[name].replace("params.yaml#L", "params.yaml#L1")
+    assert other != PAGES[name] and filled(other, name, ROOT) == PAGES[name]
 
 
-def test_every_file_that_it_names_exists():
-    named = set(re.findall(r"\]\(([^)#:]+)\)", PAGE)) | set(
-        re.findall(r"`((?:stages|specialists|tests)/[\w/.]+)`", PAGE)
-    )
-    assert named and [name for name in named if not (ROOT / name).exists()] == []
+@pytest.mark.parametrize("name", PAGES)
+def test_every_file_and_heading_that_it_names_exists(name):
+    links = re.findall(r"\]\((?!http)([^)# ]*)(?:#([\w-]+))?[^)]*\)", PAGES[name])
+    for path, anchor in links:
+        target = (ROOT / name).parent / path if path else ROOT / name
+        assert target.exists(), path
+        if target.suffix == ".md" and anchor:
+            heads = re.findall(r"(?m)^#+ (.*)", target.read_text())
+            assert anchor in [re.sub(r"[^\w -]", "", head).lower().replace(" ", "-") for head in heads]
+    for path in re.findall(r"`((?:stages|specialists|tests)/[\w/.]+)`", PAGES[name]):
+        assert (ROOT / path).exists(), path
 
 
 def test_each_row_links_to_its_params_its_stage_and_its_numbers():

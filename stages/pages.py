@@ -1,11 +1,12 @@
-"""python -m stages.readme
+"""python -m stages.pages
 
-Put each table into README.md, between the markers that name its file. There a method links to its params,
-its top-1 to the stage that computed it, and the name of its run in MLflow to its metrics; below stands which
-machine it was. For the repository root, after `dvc repro`; a test fails when the two differ.
+Put each table into its page, README.md or one of docs/: between the markers that name its file. There a
+method links to its params, its top-1 to the stage that computed it, and the name of its run in MLflow to its
+metrics; below stands which machine it was. For the repository root, after `dvc repro`; a test fails when the
+two differ.
 
-reads   README.md, metrics/table.*, metrics/environment, params.yaml, dvc.yaml, here and in pipelines/
-writes  README.md
+reads   README.md, docs/, metrics/table.*, metrics/environment, params.yaml, dvc.yaml, here and in pipelines/
+writes  README.md, docs/
 """
 
 import csv
@@ -20,29 +21,43 @@ MARKED = re.compile(r"(<!-- (\S*?)metrics/table\.md -->\n).*?(<!-- end -->)", re
 
 
 def main():
-    page = Path("README.md")
-    text = filled(page.read_text(), Path("."))
-    with replacing(page) as draft:
-        draft.write_text(text)
+    root = Path(".")
+    for name in pages(root):
+        text = filled((root / name).read_text(), name, root)
+        with replacing(root / name) as draft:
+            draft.write_text(text)
 
 
-def filled(text, root):
-    """The page with the tables as they are in the files."""
-    return MARKED.sub(lambda m: m[1] + linked(root, m[2]) + origin(root / m[2]) + m[3], text)
+def pages(root):
+    """Of the pages, from the root."""
+    return ["README.md", *sorted(f"docs/{page.name}" for page in (root / "docs").glob("*.md"))]
+
+
+def filled(text, name, root):
+    """The page of that name with the tables as they are in the files."""
+    up = "../" * name.count("/")
+
+    def table(marked):
+        opening, folder, end = marked.groups()
+        return opening + linked(root, folder).replace("](", f"]({up}") + origin(root / folder) + end
+
+    return MARKED.sub(table, text)
 
 
 def faults(root):
-    """In what the page is not what the tables in git are; each of them has its markers, once."""
-    try:
-        page = (root / "README.md").read_text()
-        marked = [f"{m[2]}metrics/table.md" for m in MARKED.finditer(page)]
-        for table in output("git", "ls-files", "*metrics/table.md", folder=root).split():
-            if marked.count(table) != 1:
-                yield f"has {table} {marked.count(table)} times between markers, not once"
-        if filled(page, root) != page:
-            yield "a table or its links are not as computed; run python -m stages.readme"
-    except (OSError, ValueError, KeyError) as error:
-        yield f"cannot be compared with the tables ({error})"
+    """(page, in what it is not as the tables in git); each of these has its markers once, in one page."""
+    marked = []
+    for name in pages(root):
+        try:
+            text = (root / name).read_text()
+            marked += [f"{m[2]}metrics/table.md" for m in MARKED.finditer(text)]
+            if filled(text, name, root) != text:
+                yield name, "a table or its links are not as computed; run python -m stages.pages"
+        except (OSError, ValueError, KeyError) as error:
+            yield name, f"cannot be compared with the tables ({error})"
+    for table in output("git", "ls-files", "*metrics/table.md", folder=root).split():
+        if marked.count(table) != 1:
+            yield table, f"{marked.count(table)} times between markers in README.md and docs/, not once"
 
 
 def linked(root, folder):
