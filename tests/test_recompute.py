@@ -52,7 +52,7 @@ def test_another_machine_is_no_excuse_for_another_accuracy(clone):
     path.write_text(json.dumps(numbers))
     lie(clone, {"processor": "another"})
     done = stage(clone, "recompute", "san-mcl-k1-s0", check=False)
-    assert done.returncode == 1 and "by up to 1.50 points" in done.stdout
+    assert done.returncode == 1 and "by up to 5.50 points" in done.stdout
 
 
 def test_an_unknown_cell_is_one_line(clone):
