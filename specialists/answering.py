@@ -16,7 +16,11 @@ from specialists.data.text import UNKNOWN, encode, tokenize
 
 INPUTS = ("pixels", "tokens", "length")
 LONGEST_SIDE, MOST_BYTES = 4096, 32 << 20
-BROKEN = (OSError, SyntaxError, ValueError, IndexError, struct.error, Image.DecompressionBombError)
+# What Pillow raises of one PNG or another that is broken.
+BROKEN = (
+    *(OSError, SyntaxError, ValueError, IndexError, AssertionError, struct.error),
+    Image.DecompressionBombError,
+)
 # Words of everyday questions that say nothing about the picture; where no training question had them they are
 # passed over, while any other unknown word is an error.
 FILLERS = {"a", "an", "can", "currently", "exactly", "now", "please", "see", "there", "visible", "we"}
@@ -38,14 +42,16 @@ def pixels(content, size):
     except UnidentifiedImageError:
         raise ValueError(f"image: expected a PNG, found {len(content)} bytes of something else") from None
     except BROKEN as error:
-        raise ValueError(f"image: expected a PNG, but {' '.join(str(error).split())[:120]}") from None
+        reason = " ".join(str(error).split())[:120] or f"it is broken ({type(error).__name__})"
+        raise ValueError(f"image: expected a PNG, but {reason}") from None
 
 
 def words(question, known, longest):
     """A question -> (tokens (1, L), length (1,)); a word that the networks have not learned is an error."""
-    asked = [word for word in tokenize(question) if word in known or word not in FILLERS]
+    said = tokenize(question)
+    asked = [word for word in said if word in known or word not in FILLERS]
     if not asked:
-        raise ValueError(f"question: {question[:80]!r} has no words")
+        raise ValueError(f"question: {question[:80]!r} has no words{' about a picture' if said else ''}")
     if len(asked) > longest:
         raise ValueError(f"question: it has {len(asked)} words, the limit is {longest}")
     new = [word for word in asked if word not in known]
@@ -58,7 +64,7 @@ def words(question, known, longest):
 
 
 class Onnx:
-    """A model file that `stages/export.py` wrote, with its vocabulary and its answers inside."""
+    """A model that `stages/export.py` wrote, its file or its bytes, with vocabulary and answers inside."""
 
     def __init__(self, path, threads=1):
         options = onnxruntime.SessionOptions()
@@ -67,8 +73,9 @@ class Onnx:
             self.session = onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
             self.about = json.loads(self.session.get_modelmeta().custom_metadata_map["specialists"])
         except Exception as error:  # onnxruntime's have nothing in common
+            name = "the bytes given" if isinstance(path, bytes) else path
             reason = " ".join(str(error).split())[:160]
-            raise ValueError(f"{path}: not a model of stages.export ({reason}); run it again") from None
+            raise ValueError(f"{name}: not a model of stages.export ({reason}); run it again") from None
 
     def __call__(self, content, question):
         """probability_MC of the members, for a picture's bytes and a question."""

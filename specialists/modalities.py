@@ -4,10 +4,11 @@
 
 KD is that of distillation.py. The methods differ in the teacher and in the weights w: none of them, one per
 modality (population), or one per example, as salient as the modality is to the teacher (instance), or as a
-small net says that learns which imitation helps on other data (meta). Of the paper only the abstract is known
-to us; the net is that of Meta-Weight-Net (Shu et al., 2019).
+small net says that learns which imitation helps on other examples (meta). Of the paper only the abstract is
+known to us; the net is that of Meta-Weight-Net (Shu et al., 2019).
 
-I modalities left alone, M members, B batch, C answers
+I modalities left alone, V views: both modalities, then each alone; M members, B batch, N examples, C answers,
+R cells, F channels, L words
 """
 
 from dataclasses import dataclass
@@ -22,7 +23,6 @@ from specialists.data.text import PADDING, UNKNOWN
 
 MODALITIES = ("image", "question")
 RATE = 0.1  # of the virtual step, which is plain gradient descent
-WEIGHTS = ("none", "population", "instance", "meta")
 FORMS = ("kl", "mse")
 
 # From what the members say to one distribution; `specialist` is the member that an example is assigned to.
@@ -31,6 +31,14 @@ TEACHERS = {
     "member": lambda logits_MBC, specialist_B: logits_MBC[0].softmax(1),
     "choice": lambda logits_MBC, specialist_B: logits_MBC[specialist_B, range(len(specialist_B))].softmax(1),
 }
+
+# From how salient a modality is to the teacher in each example to its weights; "meta" are learned.
+FIXED = {
+    "none": torch.zeros_like,
+    "population": lambda salient_IN: salient_IN.mean(1, keepdim=True).expand_as(salient_IN),
+    "instance": lambda salient_IN: salient_IN,
+}
+WEIGHTS = (*FIXED, "meta")
 
 
 @dataclass(frozen=True)
@@ -100,16 +108,6 @@ def saliency(both_BC, only_IBC):
     return (both_BC * (log_only_IBC - log_both_BC)).sum(2).clamp_max(0).exp()
 
 
-def fixed_weights(weights, both_BC, only_IBC):
-    """w_IB of every example of the train split, for the weightings that do not learn."""
-    if weights == "none":
-        return torch.zeros(only_IBC.shape[:2])
-    salient_IB = saliency(both_BC, only_IBC)
-    if weights == "instance":
-        return salient_IB
-    return salient_IB.mean(1, keepdim=True).expand_as(salient_IB)
-
-
 def meta_gradient(theta, step, aux, meta):
     """d meta(theta - step) / d w_ib / rate, where step = rate grad mean_b (base_b + sum_i w_ib aux_ib).
 
@@ -123,7 +121,10 @@ def meta_gradient(theta, step, aux, meta):
 
 
 class Weigher(nn.Module):
-    """One small net per modality, from the value of an example's imitation loss to its weight in 0 to 1."""
+    """One small net per modality, from the value of an example's imitation loss to its weight in 0 to 1.
+
+    Its size and its optimizer are those of Shu et al.'s code.
+    """
 
     def __init__(self, units=100, lr=1e-3):
         super().__init__()
@@ -156,8 +157,8 @@ class Weigher(nn.Module):
 class Senses(nn.Module):
     """A network that in training answers three times: to both modalities and to each alone.
 
-    logits_TBC, in that order; in evaluation, or with `weights` none, T = 1. What stands for an absent
-    modality is zero, or learned with the rest: a vector for all cells, the embedding of the unknown word.
+    logits_VBC; in evaluation, or with `weights` none, V = 1. What stands for an absent modality is zero, or
+    learned with the rest: a vector for all cells, the embedding of the unknown word.
     """
 
     def __init__(self, network, channels, method):

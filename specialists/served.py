@@ -14,8 +14,10 @@ from mlflow.types import ColSpec, Schema
 from specialists.answering import Onnx, best
 
 INPUTS = ("image", "question")
+NULL = "None"  # what MLflow makes of null
 QUESTION = "How many red cubes are there?"
 ROOT = Path(__file__).parents[1]
+NEEDED = {"mlflow", "numpy", "onnxruntime", "pillow"}  # of requirements.txt, to answer
 
 
 class Refused(MlflowException):
@@ -39,10 +41,10 @@ class Served(PythonModel):
 
     def answer(self, asked):
         for name in INPUTS:
-            if not isinstance(asked.get(name), str):
+            if asked.get(name, NULL) == NULL or not isinstance(asked[name], str):
                 raise ValueError(f"{name}: is missing, expected text")
         try:
-            content = base64.b64decode(asked["image"], validate=True)
+            content = base64.b64decode("".join(asked["image"].split()), validate=True)
         except ValueError as error:
             raise ValueError(f"image: not base64 ({error})") from None
         first, *others = best(self.model(content, asked["question"]).mean(0), self.model.about["answers"], 4)
@@ -51,7 +53,7 @@ class Served(PythonModel):
 
 def register(store, name, path, picture):
     """The newest version of the model `name`, called its champion; the same file and code are one version."""
-    code = [ROOT / "specialists" / name for name in ("answering.py", "served.py", "data/text.py")]
+    code = [ROOT / f"specialists/{name}.py" for name in ("answering", "served", "data/text")]
     digest = hashlib.sha256(b"".join(Path(p).read_bytes() for p in (path, *code))).hexdigest()[:16]
     known = store.client.search_model_versions(f"name = '{name}' and tags.digest = '{digest}'")
     version = known[0].version if known else _new(store, name, path, picture, digest)
@@ -77,6 +79,7 @@ def contents(path, picture):
     served, example = Served(), pandas.DataFrame([asked])
     served.model = Onnx(path)
     outputs = infer_signature(example, [served.answer(asked)]).outputs
+    pins = [line for line in (ROOT / "requirements.txt").read_text().split() if line.split("==")[0] in NEEDED]
     # Not required: what is missing is for `answer` to say, for MLflow would say it with the picture in full.
     inputs = Schema([ColSpec("string", name, required=False) for name in INPUTS])
     del served.model  # which load_context opens
@@ -84,7 +87,7 @@ def contents(path, picture):
         "python_model": served,
         "artifacts": {"onnx": str(path)},
         "code_paths": [str(ROOT / "specialists")],
-        "pip_requirements": str(ROOT / "requirements.txt"),
+        "pip_requirements": pins,
         "signature": ModelSignature(inputs, outputs),
         "input_example": example,
     }

@@ -1,7 +1,7 @@
 """python -m stages.adapt NETWORK METHOD TEACHER SEED CELL
 
-Let a student learn on for a while with small eyes, by plain distillation from the teacher of METHOD, which it
-has learned by: the modalities on their own, if it imitated them, it no longer does.
+Let a student learn on with small eyes, by plain distillation with the teacher, alpha and temperature of
+METHOD, which it has learned by; one that imitated single modalities too no longer does.
 
 reads   params: threads, networks.NETWORK, distill.adapt, distill.methods.METHOD, distill.small_eyes,
         features.scene_cnn; data.root, data/features, models/teachers/TEACHER.safetensors,

@@ -1,8 +1,8 @@
 """python -m stages.cost NETWORK CELL OTHER_NETWORK OTHER_CELL
 
 What one answer of two cells costs, given the features of the image: parameters, floating-point operations of
-the longest question, and the milliseconds of a batch of 1 and of 64, measured in one run: of all numbers of
-this repository the only ones that are others when their stage runs again.
+the longest question, and the milliseconds of a batch of 1 and of 64 on a CPU, measured in one run: of all
+numbers of this repository the only ones that are others when their stage runs again.
 
 reads   params: threads, networks; data/features, models/CELL.safetensors
 writes  metrics/cost.json, by network
@@ -25,10 +25,10 @@ def main(network: str, cell: str, other_network: str, other_cell: str):
     data, result = prepared.load("data/features"), {}
     rows = data.rows("report")
     longest = rows[data.questions["length"][rows].argsort(descending=True, stable=True)]
-    one, many = (data.batch(longest[:size])[0] for size in (1, 64))
+    one, many = ([each.cpu() for each in data.batch(longest[:size])[0]] for size in (1, 64))
     for name, each in ((network, cell), (other_network, other_cell)):
         build = partial(read, f"networks.{name}", network_class(name), *data.shape)
-        ensemble = load(f"models/{each}.safetensors", build).eval()
+        ensemble = load(f"models/{each}.safetensors", build).cpu().eval()
         result[name] = {
             "parameters": cost.parameters(ensemble),
             "flops": cost.flops(ensemble, *one),

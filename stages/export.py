@@ -4,9 +4,9 @@ Write a cell with its eyes, its vocabulary and its answers as one ONNX file, fro
 in fp32, and with convolutions and LSTM in int8. Both answer the questions of `report`, beside PyTorch. With
 --small it has small eyes, and what the student has learned with them.
 
-reads   params: threads, networks.NETWORK, features, data.root; data/features, models/CELL.safetensors,
-        models/answers/CELL.safetensors, models/eyes.safetensors; with --small also distill.small_eyes, and
-        both models of models/small/
+reads   params: threads, networks.NETWORK, features, data.root; data/features,
+        models/answers/CELL.safetensors, models/CELL.safetensors, models/eyes.safetensors; with --small
+        distill.small_eyes, and instead of the last two those of models/small/
 writes  models/onnx/NAME.onnx, models/onnx/NAME-int8.onnx; metrics/export/NAME.json: top-1, and how often
         PyTorch answers the same, in percent
 """

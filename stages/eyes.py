@@ -11,12 +11,11 @@ import io
 
 import numpy as np
 import torch
-from safetensors.torch import save
 
 from specialists import backbone, params
 from specialists.data import clevr
 from specialists.data.splits import hold_out
-from specialists.files import replacing
+from specialists.ensemble import save
 from specialists.networks import scene_cnn
 from specialists.runtime import setup
 from stages import run
@@ -40,8 +39,7 @@ def main():
     seen.seek(0)
     if not np.array_equal(np.load(seen), np.load(FOLDER / "images.npy", mmap_mode="r")[: len(few)]):
         raise ValueError(f"{FOLDER}: was computed on another kind of machine; run the features stage again")
-    with replacing("models/eyes.safetensors") as draft:
-        draft.write_bytes(save({name: value.contiguous() for name, value in network.state_dict().items()}))
+    save(network, "models/eyes.safetensors")
 
 
 if __name__ == "__main__":

@@ -13,11 +13,12 @@ import time
 
 import numpy as np
 import torch
-from safetensors.torch import load_file, save
+from safetensors.torch import load_file
 
 from specialists import backbone, cost, environment, params, small_eyes
 from specialists.data import clevr, prepared
-from specialists.files import replacing, write_json
+from specialists.ensemble import save
+from specialists.files import write_json
 from specialists.networks import scene_cnn
 from specialists.runtime import setup
 from stages import run
@@ -39,8 +40,7 @@ def main():
         map_NRF, sizes_N2 = seen(each, report.images)
         result[name] = wide.accuracy(map_NRF, report.objects, sizes_N2)
         result[name]["flops"] = cost.flops(each, torch.zeros(1, *each.size, 3, dtype=torch.uint8))
-    with replacing("models/small/eyes.safetensors") as draft:
-        draft.write_bytes(save({name: value.contiguous() for name, value in small.state_dict().items()}))
+    save(small, "models/small/eyes.safetensors")
     write_json("metrics/small_eyes.json", result)
     environment.write("metrics/environment/small_eyes.json", time.monotonic() - start)
     print(*(f"{name} {value:.4f}" for name, value in result["small"].items()))

@@ -92,7 +92,10 @@ class Server:
     def __enter__(self):
         end = time.monotonic() + 120
         while time.monotonic() < end and self.process.poll() is None:
-            with suppress(OSError), closing(http.client.HTTPConnection("127.0.0.1", self.port)) as connection:
+            with (
+                suppress(OSError),
+                closing(http.client.HTTPConnection("127.0.0.1", self.port, 5)) as connection,
+            ):
                 if call(connection, "GET", "/ping") == 200:
                     return self.port
             time.sleep(0.2)

@@ -2,8 +2,8 @@
 
 Train and evaluate one cell again in a scratch clone of HEAD, and compare with what is committed: on the
 machine that computed it every file must be the same to the bit, on another no accuracy may differ by more
-than five points, the furthest that one of 72 cells went from an EPYC to a Xeon (most: less than one). It starts from the features and base models in DVC's cache; where one is not there, all that
-the cell is made of is computed first.
+than five points, which is as far as one of 72 cells went from an EPYC to a Xeon. It starts from the features
+and base models in DVC's cache; where one is not there, all that the cell is made of is computed first.
 
 reads   dvc.lock and metrics/ of HEAD, DVC's cache
 writes  nothing that stays

@@ -39,7 +39,11 @@ def main(network: str, method: str, teacher: str, seed: int, cell: str):
         teach(logits_MNC.float(), told["specialist"]).to(DEVICE) for logits_MNC in told["logits"]
     )
     only_INC = torch.stack(only)
-    weight_IN = modalities.fixed_weights(how.weights, both_NC, only_INC)
+    if how.weights == "meta":
+        if DEVICE.type == "cuda":
+            raise ValueError("weights: 'meta' needs a CPU, where an LSTM can be differentiated forwards")
+    else:
+        weight_IN = modalities.FIXED[how.weights](modalities.saliency(both_NC, only_INC))
 
     torch.manual_seed(mix("weights", "student", network, seed))
     student = read(f"networks.{network}", network_class(network), *data.shape)
@@ -50,12 +54,12 @@ def main(network: str, method: str, teacher: str, seed: int, cell: str):
             logits_BC, teacher_BC, temperature=how.temperature, form=how.form
         )
 
-    def loss(logits_TBC, label_B, position_B, generator):
+    def loss(logits_VBC, label_B, position_B, generator):
         both_BC, only_IBC = both_NC[position_B], only_INC[:, position_B]
-        base_B = distill(logits_TBC[0], both_BC, label_B, alpha=how.alpha, temperature=how.temperature)
-        if len(logits_TBC) == 1:
+        base_B = distill(logits_VBC[0], both_BC, label_B, alpha=how.alpha, temperature=how.temperature)
+        if len(logits_VBC) == 1:
             return base_B, None
-        aux_IB = torch.stack([imitate(*pair) for pair in zip(logits_TBC[1:], only_IBC, strict=True)])
+        aux_IB = torch.stack([imitate(*pair) for pair in zip(logits_VBC[1:], only_IBC, strict=True)])
         if how.weights == "meta":
             inputs, _ = data.batch(rows[position_B])
             clean = torch.randint(len(rows), (len(label_B),), generator=generator, device=DEVICE).cpu()

@@ -36,13 +36,13 @@ def main(network: str, method: str, seed: int, cell: str):
     build = partial(read, f"networks.{network}", network_class(network), *data.shape)
     ensemble = load(f"models/{cell}.safetensors", build)
     views = [ensemble, *(Blind(ensemble, modality, absent_F, PADDING) for modality in MODALITIES)]
-    logits_TMNC = torch.stack([answer(view, data, rows) for view in views])
+    logits_VMNC = torch.stack([answer(view, data, rows) for view in views])
     files = [f"models/base/{network}-s{seed}/m{member}.npy" for member in read("table.members", list[int])]
     base_MNC = torch.from_numpy(np.stack([np.load(file) for file in files])).float()
-    task_MN = losses.task_loss(logits_TMNC[0], data.labels(rows))
-    other_MN = price(logits_TMNC[0], base_MNC, torch.Generator().manual_seed(seed))
+    task_MN = losses.task_loss(logits_VMNC[0], data.labels(rows))
+    other_MN = price(logits_VMNC[0], base_MNC, torch.Generator().manual_seed(seed))
     _, chosen_MN = losses.oracle_loss(task_MN, other_MN, 1)
-    told = {"logits": logits_TMNC.half(), "specialist": chosen_MN.int().argmax(0)}
+    told = {"logits": logits_VMNC.half(), "specialist": chosen_MN.int().argmax(0)}
     absent = {"image": absent_F, "word": torch.tensor(PADDING)}
     for kind, tensors in (("teachers", told), ("absent", absent)):
         with replacing(f"models/{kind}/{cell}.safetensors") as draft:

@@ -9,7 +9,7 @@ import pytest
 import torch
 from PIL import Image
 
-from specialists import answering
+from specialists import answering, backbone
 from specialists.answering import Onnx, best
 from specialists.data.text import encode
 from specialists.export import Answerer, described, exported, quantized
@@ -83,7 +83,15 @@ def test_the_same_model_is_the_same_bytes(model):
     assert exported(model, asked(0, 5)) == exported(model, asked(0, 5))
 
 
-def test_a_picture_and_a_question_are_read_as_in_training(files):
+@pytest.mark.parametrize("mode", ["RGB", "RGBA", "L", "P"])
+def test_a_picture_is_read_as_in_training(mode, tmp_path):
+    path = tmp_path / "picture.png"
+    Image.open(io.BytesIO(png(50, 40))).convert(mode).save(path)
+    expected, _ = backbone.decode(path, (64, 96))
+    assert np.array_equal(answering.pixels(path.read_bytes(), (64, 96))[0], expected)
+
+
+def test_a_question_is_read_as_in_training(files):
     tokens, length = answering.words("What red cube?", WORDS, 6)
     expected, _ = encode(["What red cube?"], WORDS, 3)
     assert tokens.tolist() == expected.tolist() and length.tolist() == [3]
@@ -105,7 +113,7 @@ def test_words_that_say_nothing_are_passed_over_unless_they_were_learned():
     [
         ("", "question: '' has no words"),
         ("?!", "question: '?!' has no words"),
-        ("there", "question: 'there' has no words"),
+        ("can we see", "question: 'can we see' has no words about a picture"),
         (
             "how many zebras are in Kenya",
             "question: unknown words zebras, in, kenya; known: are cube cubes how is",
@@ -126,8 +134,16 @@ def jpeg():
 
 def bomb():
     """A header that promises ten thousand by ten thousand pixels."""
-    head = b"IHDR" + struct.pack(">IIBBBBB", 10000, 10000, 8, 2, 0, 0, 0)
-    chunks = [head, b"IDAT" + zlib.compress(b"")]
+    return chunks(struct.pack(">IIBBBBB", 10000, 10000, 8, 2, 0, 0, 0))
+
+
+def unpainted():
+    """A palette's transparency, and no palette."""
+    return chunks(struct.pack(">IIBBBBB", 2, 2, 8, 3, 0, 0, 0), b"tRNS" + b"\x00\xff")
+
+
+def chunks(head, *others):
+    chunks = [b"IHDR" + head, *others, b"IDAT" + zlib.compress(bytes(6))]
     framed = [struct.pack(">I", len(c) - 4) + c + struct.pack(">I", zlib.crc32(c)) for c in chunks]
     return b"\x89PNG\r\n\x1a\n" + b"".join(framed)
 
@@ -141,6 +157,7 @@ def bomb():
         (png()[:200], "image: expected a PNG, but "),
         (png(4097, 1), "image: expected a PNG, but 4097 x 1 pixels, the limit is 4096"),
         (bomb(), "image: expected a PNG, but 10000 x 10000 pixels, the limit is 4096"),
+        (unpainted(), "image: expected a PNG, but it is broken (AssertionError)"),
         (b"\x89PNG" + bytes(33 << 20), "image: expected a PNG, but more than 32 MiB"),
     ],
 )
@@ -176,6 +193,8 @@ def test_a_file_that_is_no_model_is_one_line(tmp_path):
     path.write_bytes(b"nothing of the kind")
     with pytest.raises(ValueError, match="student.onnx: not a model of stages.export"):
         Onnx(path)
+    with pytest.raises(ValueError, match="^the bytes given: not a model of stages.export"):
+        Onnx(path.read_bytes())
 
 
 def test_the_best_answers_come_in_order():

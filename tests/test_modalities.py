@@ -69,6 +69,9 @@ def test_imitation_by_hand():
     mse = modalities.imitation(student, teacher, temperature=1.0, form="mse")
     assert kl.item() == pytest.approx(0.5 * math.log(0.5 / 0.25) + 0.5 * math.log(0.5 / 0.75))
     assert mse.item() == pytest.approx(2 * 0.25**2)
+    softer = 3**0.5 / (1 + 3**0.5)  # what the student says at T = 2
+    mse = modalities.imitation(student, teacher, temperature=2.0, form="mse")
+    assert mse.item() == pytest.approx(4 * 2 * (softer - 0.5) ** 2)
 
 
 @pytest.mark.parametrize("form", modalities.FORMS)
@@ -100,11 +103,10 @@ def test_the_only_informative_modality_is_the_salient_one():
 
 
 def test_weights_of_the_population_are_the_mean_saliency_of_each_modality():
-    both, only = torch.randn(9, 4).softmax(1), torch.randn(2, 9, 4).softmax(2)
-    instance = modalities.fixed_weights("instance", both, only)
-    population = modalities.fixed_weights("population", both, only)
-    assert population.shape == instance.shape and torch.allclose(population[:, 4], instance.mean(1))
-    assert not modalities.fixed_weights("none", both, only).any()
+    salient = modalities.saliency(torch.randn(9, 4).softmax(1), torch.randn(2, 9, 4).softmax(2))
+    told = {name: weigh(salient) for name, weigh in modalities.FIXED.items()}
+    assert torch.equal(told["instance"], salient) and not told["none"].any()
+    assert all(torch.allclose(told["population"][:, b], salient.mean(1)) for b in range(9))
 
 
 def losses(senses, strength=1.0):
@@ -168,7 +170,8 @@ def test_the_virtual_step_moves_neither_weights_nor_batchnorm():
     before = {name: value.clone() for name, value in senses.network.state_dict().items()}
     weight = senses.weigh(base, aux, inputs, only, imitate, *batch(seed=3))
     assert all(torch.equal(value, before[name]) for name, value in senses.network.state_dict().items())
-    assert weight.shape == (2, 7) and not weight.requires_grad and ((weight > 0) & (weight < 1)).all()
+    assert torch.equal(weight, senses.weigher(aux)) and not weight.requires_grad
+    assert weight.shape == (2, 7) and ((weight > 0) & (weight < 1)).all()
     assert all(parameter.grad is None for parameter in senses.parameters())
 
 
@@ -210,6 +213,17 @@ def test_in_training_it_answers_three_times_and_in_evaluation_once():
     senses = toy(Method(**KD, weights="instance"))
     assert senses.train()(*inputs).shape == (3, 7, 4) and senses.eval()(*inputs).shape == (1, 7, 4)
     assert toy(Method(**KD)).train()(*inputs).shape == (1, 7, 4)
+
+
+def test_the_second_answer_is_to_the_image_alone_and_the_third_to_the_question():
+    (image, tokens, length), _ = batch()
+    senses = toy(Method(**KD, weights="instance")).train()
+    both, to_image, to_question = senses(image, tokens, length)
+    other = senses(image, tokens.flip(0), length)
+    assert torch.equal(other[1], to_image) and not torch.equal(other[2], to_question)
+    other = senses(image + 1, tokens, length)
+    assert torch.equal(other[2], to_question) and not torch.equal(other[1], to_image)
+    assert not torch.equal(other[0], both)
 
 
 def test_imitation_leaves_no_trace_in_batch_normalisation():

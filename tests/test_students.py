@@ -1,22 +1,35 @@
 """The students' pipeline at smoke scale, and what is made of its numbers."""
 
 import base64
+import copy
 import io
 import json
+import re
 import signal
 import subprocess
 import sys
 import urllib.error
 import urllib.request
+from functools import partial
+from importlib import import_module
+from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from mlflow import MlflowClient
+from mlflow.artifacts import download_artifacts
+from mlflow.models import get_model_info
 from PIL import Image
 from safetensors.numpy import load_file, save_file
 
-from specialists import modalities, students
+from specialists import export, modalities, students
 from specialists.answering import Onnx
+from specialists.data import prepared
+from specialists.distillation import distill
+from specialists.ensemble import load
+from specialists.networks import network
+from specialists.params import read
 from stages.load import Server
 from tests.conftest import edit, run, stage
 from tests.test_pipeline import executed
@@ -90,6 +103,59 @@ def test_each_example_is_told_by_the_member_that_learns_it_cheapest(finished_stu
     paid_N = cost_MN[told["specialist"], range(len(label_N))]
     assert np.all(paid_N <= cost_MN.min(0) + 0.02)  # logits are kept in half precision
     assert 0 < told["specialist"].mean() < 1
+
+
+def test_of_one_modality_the_teacher_says_what_it_makes_of_that_alone(finished_students, monkeypatch):
+    monkeypatch.chdir(finished_students)
+    data = prepared.load("data/features")
+    build = partial(read, "networks.san", network("san"), *data.shape)
+    ensemble = load(f"models/{TEACHER}.safetensors", build).eval()
+    (image, tokens, length), _ = data.batch(data.rows("train")[:9])
+    with torch.no_grad():
+        to_image = ensemble(image, torch.zeros_like(tokens[:, :1]), torch.ones_like(length))
+        to_question = ensemble(torch.zeros_like(image), tokens, length)
+    assert (to_image - to_question).abs().max() > 0.1
+    _, *told = load_file(f"models/teachers/{TEACHER}.safetensors")["logits"][:, :, :9]
+    np.testing.assert_allclose(told, torch.stack([to_image, to_question]), atol=0.02)
+
+
+class Enough(Exception):
+    """All that a test wanted to see of a stage."""
+
+
+@pytest.mark.parametrize(("name", "cell"), [("student", "cells/other"), ("adapt", STUDENT)])
+def test_each_example_is_taught_by_what_the_teacher_says_of_it(finished_students, monkeypatch, name, cell):
+    monkeypatch.chdir(finished_students)
+    told = torch.from_numpy(load_file(f"models/teachers/{TEACHER}.safetensors")["logits"][0]).float()
+    logits, label, paid = torch.randn(1, 2, told.shape[2]), torch.tensor([0, 1]), []
+
+    def fit(ensemble, data, loss, *others):
+        paid.extend(loss(logits, label, torch.tensor([3, 1]), None)[0])
+        raise Enough
+
+    monkeypatch.setattr(f"stages.{name}.fit", fit)
+    with pytest.raises(Enough):
+        import_module(f"stages.{name}").main("san_small", "kd", TEACHER, 0, cell)
+    kd = read("distill.methods.kd", modalities.Method)
+    teacher = torch.stack([told[:, row].softmax(1).mean(0) for row in (3, 1)])
+    expected = distill(logits[0], teacher, label, alpha=kd.alpha, temperature=kd.temperature)
+    assert torch.allclose(torch.stack(paid), expected)
+
+
+def test_a_file_that_does_not_answer_as_pytorch_is_not_written(clone, monkeypatch):
+    monkeypatch.chdir(clone)
+    before = outputs(clone)
+
+    def exported(model, example):
+        other = copy.deepcopy(model)
+        for parameter in other.members.parameters():
+            parameter.data.neg_()
+        return export.exported(other, example)
+
+    monkeypatch.setattr("stages.export.exported", exported)
+    with pytest.raises(ValueError, match="in ONNX it does not answer as in PyTorch"):
+        import_module("stages.export").main("san_small", STUDENT, "student", small=True)
+    assert outputs(clone) == before
 
 
 def test_without_weight_modalities_are_plain_distillation_to_the_last_bit(clone):
@@ -218,7 +284,8 @@ def test_asked_on_the_command_line_student_and_ensemble_answer(finished_students
     assert len(lines) == 3 and all("%" in line for line in lines)
     lines = stage(finished_students, "ask", PICTURE, question, "--ensemble").stdout.splitlines()
     assert [line.split(":")[0] for line in lines[3:]] == ["member 0", "member 1"]
-    assert sum("specialist" in line for line in lines) == 1
+    marked = {"specialist" in line: float(re.search(r"([\d.]+)%", line)[1]) for line in lines[3:]}
+    assert marked[True] >= marked[False]
 
 
 def text(picture):
@@ -253,9 +320,13 @@ def test_the_champion_answers_from_the_registry_and_refuses_in_one_line(finished
         assert set(answer) == {"answer", "probability", "runners_up"} and len(answer["runners_up"]) == 3
         told = stage(finished_students, "ask", PICTURE, asked["question"]).stdout.splitlines()
         assert told[0].split() == [f"{answer['probability']:.1%}", answer["answer"]]
+        in_lines = base64.encodebytes(whole).decode()
+        assert ask(port, {"inputs": asked | {"image": in_lines}})[1] == said
         for change, message in [
             ({"question": "how many zebras"}, "question: unknown words zebras; known: "),
             ({"question": ""}, "question: '' has no words"),
+            ({"question": None}, "question: is missing, expected text"),
+            ({"image": None}, "image: is missing, expected text"),
             ({"image": "?"}, "image: not base64"),
             ({"image": "\u00e9"}, "image: not base64"),
             ({"image": text(b"GIF89a")}, "image: expected a PNG, found 6 bytes"),
@@ -285,3 +356,18 @@ def test_the_same_file_is_registered_once(clone):
     before = client.get_model_version_by_alias("student", "champion").version
     assert f"is version {before}" in stage(clone, "register", "student").stdout
     assert len(client.search_model_versions("name = 'student'")) == 1
+    path = clone / "models/onnx/student-int8.onnx"
+    path.write_bytes(export.described(path.read_bytes(), Onnx(path).about | {"cell": "another"}))
+    assert "is version 2" in stage(clone, "register", "student").stdout
+    assert int(client.get_model_version_by_alias("student", "champion").version) == 2
+
+
+def test_whoever_loads_the_champion_is_told_what_to_ask_and_what_to_install(finished_students, monkeypatch):
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{finished_students}/mlflow.db")
+    info = get_model_info("models:/student@champion")
+    assert info.signature.inputs.input_names() == ["image", "question"]
+    assert info.signature.outputs.input_names() == ["answer", "probability", "runners_up"]
+    folder = Path(download_artifacts(info.model_uri))
+    assert "red cubes" in (folder / info.saved_input_example_info["artifact_path"]).read_text()
+    installed = (folder / "requirements.txt").read_text()
+    assert "onnxruntime==" in installed and "torch" not in installed
