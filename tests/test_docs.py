@@ -1,4 +1,4 @@
-"""Every block of commands in docs/ does what the page says, run as it stands in a copy of the repository."""
+"""Every block of commands in experiments.md and review.md does what the page says, run as it stands."""
 
 import re
 import shutil
