@@ -9,7 +9,7 @@ second through one member's training step, ResNet-20 on random images, the media
     ensemble    torchensemble.VotingClassifier, where it is installed (pip install --no-deps torchensemble)
     peak        the fastest bf16 convolution found here, and what share of it our step reaches
 
-reads   params: compile, networks.resnet20, specialize, sharing
+reads   params: compile, networks.resnet20, specialize, methods.mcl_kd, sharing
 writes  metrics/bench.json
 """
 
@@ -29,7 +29,7 @@ from specialists import environment, losses
 from specialists.ensemble import Ensemble
 from specialists.files import write_json
 from specialists.networks.resnet20 import Network
-from specialists.params import read
+from specialists.params import configure, read
 from specialists.runtime import DEVICE, setup
 from specialists.train import Budget
 from stages import run
@@ -44,12 +44,12 @@ def main():
     image_N3HW = torch.randn(BATCHES * budget.batch, 3, 32, 32, device=DEVICE)
     label_N = torch.randint(CLASSES, (len(image_N3HW),), device=DEVICE)
     batches = list(zip(image_N3HW.split(budget.batch), label_N.split(budget.batch), strict=True))
-    keep = read("sharing", float)
+    keep, kd = read("sharing", float), configure("methods.mcl_kd", losses.mcl_kd)
     contestants = {
         "ours IE+": ours(build, budget, batches, losses.mcl, MEMBERS),
-        "ours MCL-KD": ours(build, budget, batches, KD, K),
-        "ours MCL-KD+FS": ours(build, budget, batches, KD, K, keep),
-        "authors MCL-KD": authors(build, budget, batches),
+        "ours MCL-KD": ours(build, budget, batches, kd, K),
+        "ours MCL-KD+FS": ours(build, budget, batches, kd, K, keep),
+        "authors MCL-KD": authors(build, budget, batches, read("methods.mcl_kd.beta", float)),
     }
     if voting := torchensemble(build, budget, TensorDataset(image_N3HW, label_N)):
         contestants["torchensemble"] = voting
@@ -81,11 +81,8 @@ def main():
     print(*(f"{name} {value:.2f}" for name, value in result.items() if "ratio" in name or "of_" in name))
 
 
-KD = partial(losses.mcl_kd, beta=1.7, temperature=1.0, form="kl")
-
-
 def ours(build, budget, batches, price, k, keep=None):
-    """The step of train.fit, with the loss of stages/specialize.py."""
+    """The step of train.fit, with the loss of stages/specialize.py; images and teachers' logits are there."""
     ensemble = Ensemble([build() for _ in range(MEMBERS)], keep)
     if read("compile", bool):
         ensemble.compile()
@@ -106,8 +103,10 @@ def ours(build, budget, batches, price, k, keep=None):
     return epoch
 
 
-def authors(build, budget, batches):
+def authors(build, budget, batches, beta):
     members, teachers = ([build().to(DEVICE) for _ in range(MEMBERS)] for _ in range(2))
+    for teacher in teachers:
+        teacher.eval()
     optimizer = torch.optim.SGD(
         [p for member in members for p in member.parameters()], lr=budget.lr, momentum=0.9, nesterov=True
     )
@@ -119,7 +118,7 @@ def authors(build, budget, batches):
             logits = [member(image) for member in members]
             task = [F.cross_entropy(x, label_B, reduction="none") for x in logits]
             other = [
-                KD.keywords["beta"] * F.kl_div(x.log_softmax(1), t, reduction="none").sum(1)
+                beta * F.kl_div(x.log_softmax(1), t, reduction="none").sum(1)
                 for x, t in zip(logits, taught, strict=True)
             ]
             splits = [

@@ -74,16 +74,18 @@ def main():
 
 def hold_out(label_N, count, seed):
     """The rows of train and select: `count` images of every class go to select."""
-    smallest = np.bincount(label_N, minlength=pickles.CLASSES).min()
-    if not 0 < count < smallest:
-        raise ValueError(f"data.select: {count} is out of range: 1 to {smallest - 1} images of each class")
+    least, *_, most = np.sort(np.bincount(label_N, minlength=pickles.CLASSES))
+    if least < most:
+        raise ValueError(f"data.root: train has {least} to {most} images of a class, expected equally many")
+    if not 0 < count < least:
+        raise ValueError(f"data.select: {count} is out of range: 1 to {least - 1} images of each class")
     splits = StratifiedShuffleSplit(1, test_size=count * pickles.CLASSES, random_state=seed)
     train, select = next(splits.split(label_N, label_N))
     return {"train": np.sort(train), "select": np.sort(select)}
 
 
 def whitened(pixels, train, kind):
-    """(N, 32, 32, 3) bf16, a chunk at a time: whole in float64 they would fill the memory."""
+    """(N, 32, 32, 3) bf16, a chunk at a time: fitting takes three times train in float64 as it is."""
     prepare = whitening.KINDS[kind](_values(pixels[train]))
     chunks = (pixels[i : i + CHUNK] for i in range(0, len(pixels), CHUNK))
     parts = [prepare(_values(chunk)).bfloat16() for chunk in chunks]

@@ -6,6 +6,7 @@ from torch import nn
 
 from specialists.ensemble import Ensemble, load, mask, save, share
 from specialists.networks import resnet20, vgg17
+from specialists.networks.convolutions import conv, norm
 
 
 class Both(nn.Module):
@@ -92,6 +93,14 @@ def test_what_cannot_share_says_so():
         Ensemble([nn.Linear(2, 2)], keep=0.7)
     with pytest.raises(ValueError, match="keep: 1.5 is out of range: 0 to 1"):
         Ensemble(members(), keep=1.5)
+
+
+def test_convolutions_start_and_average_as_the_papers_do():
+    torch.manual_seed(0)
+    assert conv(64, 256).weight.std().item() == pytest.approx((2 / (9 * 256)) ** 0.5, rel=0.02)
+    averages = norm(3)
+    averages(torch.full((2, 3, 4, 4), 10.0))
+    assert torch.allclose(averages.running_mean, torch.ones(3))
 
 
 @pytest.mark.parametrize(("network", "parameters"), [(resnet20, 275_668), (vgg17, 20_081_188)])

@@ -1,5 +1,6 @@
 """The reader of the official CIFAR-100 files: what it gives, and what it will not swallow."""
 
+import hashlib
 import os
 import pickle
 from pathlib import Path
@@ -45,6 +46,20 @@ def test_a_pixel_is_where_the_format_says(root):
     assert len(test.pixels) == 2 and classes[99] == "class 99" and groups[19] == "group 19"
 
 
+@pytest.mark.parametrize("protocol", [2, 3, 4])
+def test_any_python_that_wrote_the_files_is_read(root, protocol):
+    expected = pickles.read(root, official=False)[0]
+    (root / "train").write_bytes(pickle.dumps(tree(), protocol=protocol))
+    found = pickles.read(root, official=False)[0]
+    assert np.array_equal(found.pixels, expected.pixels)
+
+
+# An array of addresses, made of the file's bytes, and used as a shape: numpy would follow them.
+ADDRESSES = (
+    b"\x80\x02cnumpy\nndarray\ncnumpy\nndarray\nK\x01\x85cnumpy\ndtype\nU\x01O\x85RU\x08AAAAAAAA\x87R\x85R."
+)
+
+
 class Evil:
     def __reduce__(self):
         return os.mkdir, ("harm",)
@@ -61,16 +76,24 @@ def whole(content):
 @pytest.mark.parametrize(
     ("name", "content", "message"),
     [
-        ("train", whole(Evil()), "train: asks for posix.mkdir, which is not data"),
+        (
+            "train",
+            whole(Evil()),
+            "train: not a pickle of CIFAR-100 .*asks for posix.mkdir, which is not data",
+        ),
+        ("train", b"cnumpy\nfromfile\n.", "asks for numpy.fromfile"),
+        ("train", b"c_codecs\ndecode\n.", "asks for _codecs.decode"),
+        ("train", ADDRESSES, "train: not a pickle of CIFAR-100"),
         ("train", whole(tree())[:-40], "train: not a pickle of CIFAR-100"),
         ("train", b"", "train: not a pickle of CIFAR-100"),
         ("train", whole([1]), "train: found a list, expected a dict"),
-        ("train", whole({}), "train: data: found NoneType, expected uint8"),
-        ("train", whole({**tree(), b"data": np.zeros((3, 3072))}), r"data: found float64 \(3, 3072\)"),
+        ("train", whole({}), "train: data: found NoneType, expected u1"),
+        ("train", whole({**tree(), b"data": np.zeros((3, 3072))}), r"data: found f8 \(3, 3072\)"),
+        ("train", whole({**tree(), b"data": np.asfortranarray(tree()[b"data"])}), "expected .* row by row"),
         (
             "test",
             whole({**tree(), b"data": np.zeros((3, 100), np.uint8)}),
-            r"test: data: found uint8 \(3, 100\)",
+            r"test: data: found u1 \(3, 100\)",
         ),
         ("train", whole({**tree(), b"fine_labels": [1, 2]}), "fine_labels: expected a list of 3 labels"),
         ("train", whole({**tree(), b"fine_labels": [1, 2, 100]}), r"fine_labels\[2\]: 100 is not 0 to 99"),
@@ -89,6 +112,16 @@ def test_what_is_wrong_is_one_line_that_names_it(root, monkeypatch, name, conten
     with pytest.raises(ValueError, match=message):
         pickles.read(root, official=False)
     assert not (root / "harm").exists()
+
+
+def test_each_of_the_three_files_is_held_to_its_md5(root, monkeypatch):
+    own = {name: hashlib.md5((root / name).read_bytes()).hexdigest() for name in pickles.MD5}
+    monkeypatch.setattr(pickles, "MD5", own)
+    pickles.read(root, official=True)
+    for name in own:
+        monkeypatch.setattr(pickles, "MD5", own | {name: "0" * 32})
+        with pytest.raises(ValueError, match=f"{name}: md5 {own[name]}, expected 0000"):
+            pickles.read(root, official=True)
 
 
 def test_official_means_the_published_bytes(root):

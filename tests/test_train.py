@@ -9,7 +9,7 @@ import torch
 from torch import nn
 
 from specialists import train
-from specialists.ensemble import Ensemble, load, save
+from specialists.ensemble import Ensemble, load, save, share
 from specialists.losses import oracle_loss, task_loss
 from specialists.train import Budget, answer, fit, mix
 
@@ -126,6 +126,14 @@ def test_a_damaged_checkpoint_and_an_answer_that_is_not_finite_are_named(tmp_pat
         answer(members(), data, torch.arange(100, 150))
 
 
+def test_every_step_asks_for_its_own_rate_and_goes_by_it(tmp_path, monkeypatch):
+    asked = []
+    monkeypatch.setattr(Budget, "rate", lambda self, done: asked.append(done) or 0.0)
+    weights, _ = run(tmp_path / "c.pt")
+    assert sorted(set(asked)) == [step / 21 for step in range(21)]
+    assert all(torch.equal(parameter, weights[name]) for name, parameter in members().named_parameters())
+
+
 def test_learning_rate_falls_along_half_a_cosine():
     assert BUDGET.rate(0) == pytest.approx(BUDGET.lr)
     assert BUDGET.rate(0.5) == pytest.approx((BUDGET.lr + BUDGET.lr_end) / 2)
@@ -228,9 +236,24 @@ def test_a_sharing_ensemble_resumes_in_the_same_bits(tmp_path, stop, monkeypatch
     assert same(whole, again)
 
 
+def test_masks_are_drawn_anew_in_training_and_expected_in_evaluation(tmp_path, monkeypatch):
+    asked, drawn = [], []
+
+    def watched(features, keep, generator):
+        asked.append((keep, generator is None))
+        if generator:
+            drawn.append(generator.get_state())
+        return share(features, keep, generator)
+
+    monkeypatch.setattr("specialists.ensemble.share", watched)
+    shared_run(tmp_path / "c.pt")
+    assert asked == 3 * (7 * [(0.25, False)] + [(0.25, True)])  # 3 epochs of 7 steps, and an answer
+    assert not any(torch.equal(drawn[i], drawn[j]) for i in range(21) for j in range(i))
+
+
 def shared_run(checkpoint, stop=None):
     torch.manual_seed(0)
-    ensemble, steps = Ensemble([Both(), Both()], keep=0.5), []
+    ensemble, steps = Ensemble([Both(), Both()], keep=0.25), []
 
     def loss(logits_MBC, label_B, position_B, generator):
         steps.append(1)

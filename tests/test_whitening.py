@@ -35,7 +35,7 @@ def test_zca_leaves_e_over_e_plus_a_tenth_of_every_direction_and_turns_nothing()
     train = values()
     normal = whitening.contrast(train).numpy()
     e, v = np.linalg.eigh(np.cov(normal.T, bias=True))
-    white = whitening.zca(train)(train).numpy()
+    white = whitening.KINDS["zca"](train)(train).numpy()
     inside = np.cov((white @ v).T, bias=True)
     assert np.allclose(inside, np.diag(e / (e + 0.1)), atol=1e-8)
     assert np.allclose(white @ v, (normal - normal.mean(0)) @ v / np.sqrt(e + 0.1), atol=1e-8)
@@ -79,6 +79,46 @@ def test_the_stage_splits_by_class_and_keeps_pixels_in_place(folder):
     assert image.dtype == torch.bfloat16 and image.is_contiguous(memory_format=torch.channels_last)
     assert torch.allclose(image.double(), torch.from_numpy(wanted), rtol=2**-8)
     assert torch.equal(label, data.labels(rows["report"][:7]))
+
+
+def test_every_image_is_whitened_in_float64_and_stays_in_its_row(folder, monkeypatch):
+    fitted = []
+    monkeypatch.setattr(whiten, "CHUNK", 64)
+    monkeypatch.setitem(whitening.KINDS, "zca", lambda train: fitted.append(train) or (lambda values: values))
+    params = PARAMS | {"features": {"whiten": "zca", "threads": 1}}
+    (folder / "params.yaml").write_text(yaml.safe_dump(params))
+    whiten.main()
+    (values,), data = fitted, prepared.load("data/features")
+    train, test, *_ = whiten.pickles.read("data/stand_in", False)
+    pixels, every = torch.from_numpy(np.concatenate([train.pixels, test.pixels])), torch.arange(400)
+    assert values.dtype == torch.float64
+    assert torch.equal(values.byte(), pixels[data.rows("train")].flatten(1))
+    assert torch.equal(data.batch(every)[0][0].permute(0, 2, 3, 1), pixels.bfloat16())
+    assert data.labels(every).tolist() == [*train.fine, *test.fine]
+    assert data.groups(every).tolist() == [*train.coarse, *test.coarse]
+
+
+def test_classes_of_other_sizes_are_refused():
+    label = np.append(np.arange(300) % 100, 7)
+    with pytest.raises(ValueError, match="train has 3 to 4 images of a class, expected equally many"):
+        whiten.hold_out(label, 1, 0)
+
+
+def nearest(images, means):
+    return np.argmin([[((image - mean) ** 2).sum() for mean in means] for image in images], 1)
+
+
+def seen(image):
+    """What neither phase, contrast nor brightness changes: the spectrum, and the shares of the colours."""
+    light = image.mean(2) / 255
+    spectrum = np.abs(np.fft.fft2(light - light.mean())).ravel()
+    return np.append(spectrum / np.linalg.norm(spectrum), 2 * image.mean((0, 1)) / image.mean())
+
+
+def test_a_class_of_the_stand_in_can_be_told_from_all_others(folder):
+    train, test, *_ = whiten.pickles.read("data/stand_in", False)
+    means = [np.mean([seen(x) for x in train.pixels[train.fine == c]], 0) for c in range(100)]
+    assert (nearest([seen(x) for x in test.pixels], means) == test.fine).mean() > 0.75
 
 
 def test_an_epoch_is_full_batches_and_every_image_has_its_turn(folder):

@@ -3,7 +3,6 @@
 N images of 32 x 32 pixels, which the files hold as rows of 1024 red, then 1024 green, then 1024 blue values
 """
 
-import _codecs
 import hashlib
 import io
 import pickle
@@ -11,7 +10,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from numpy._core.multiarray import _reconstruct
 
 CLASSES, GROUPS = 100, 20
 MD5 = {
@@ -20,13 +18,6 @@ MD5 = {
     "meta": "7973b15100ade9c7d40fb424638fde48",
 }
 GET = "get cifar-100-python.tar.gz (https://www.cs.toronto.edu/~kriz/cifar.html) and extract it there"
-ALLOWED = {
-    ("numpy.core.multiarray", "_reconstruct"): _reconstruct,
-    ("numpy._core.multiarray", "_reconstruct"): _reconstruct,
-    ("numpy", "ndarray"): np.ndarray,
-    ("numpy", "dtype"): np.dtype,
-    ("_codecs", "encode"): _codecs.encode,  # how Python 3 writes bytes for Python 2
-}
 
 
 @dataclass(frozen=True)
@@ -54,8 +45,6 @@ def _unpickled(path, md5):
         raise ValueError(f"{path}: md5 {found}, expected {md5} (data.official is true); {GET} again")
     try:
         tree = _Unpickler(io.BytesIO(content), encoding="bytes").load()
-    except ValueError as error:
-        raise ValueError(f"{path}: {error}") from None
     except Exception as error:  # whatever a parser trips over in a foreign file
         reason = " ".join(str(error).split())[:120]
         raise ValueError(f"{path}: not a pickle of CIFAR-100 ({type(error).__name__}: {reason})") from None
@@ -64,11 +53,37 @@ def _unpickled(path, md5):
     return tree
 
 
+class _Array:
+    """What a file says of an array. numpy's own, told by a file, would read and write anywhere."""
+
+    def __setstate__(self, state):
+        _, self.shape, self.kind, self.by_columns, self.content = state
+
+
+class _Kind(str):
+    """The name of an array's elements, `u1` for uint8."""
+
+    def __new__(cls, name, *_):
+        return super().__new__(cls, name.decode() if isinstance(name, bytes) else name)
+
+    def __setstate__(self, state):
+        pass
+
+
+MEANT = {
+    ("numpy.core.multiarray", "_reconstruct"): lambda *_: _Array(),
+    ("numpy._core.multiarray", "_reconstruct"): lambda *_: _Array(),
+    ("numpy", "ndarray"): None,
+    ("numpy", "dtype"): _Kind,
+    ("_codecs", "encode"): lambda text, _: text.encode("latin1"),  # how Python 3 writes bytes for Python 2
+}
+
+
 class _Unpickler(pickle.Unpickler):
     def find_class(self, module, name):
-        if (module, name) not in ALLOWED:
-            raise ValueError(f"asks for {module}.{name}, which is not data: not a file of CIFAR-100")
-        return ALLOWED[module, name]
+        if (module, name) not in MEANT:
+            raise pickle.UnpicklingError(f"asks for {module}.{name}, which is not data")
+        return MEANT[module, name]
 
 
 def _names(meta, root, kind, count):
@@ -76,20 +91,22 @@ def _names(meta, root, kind, count):
     whole = isinstance(names, list) and len(names) == count and all(isinstance(n, bytes) for n in names)
     if not whole:
         raise ValueError(f"{root}/meta: {kind}_label_names: expected {count} names")
-    return [name.decode() for name in names]
+    return [name.decode(errors="replace") for name in names]
 
 
 def _split(tree, place):
-    pixels = tree.get(b"data")
-    right = isinstance(pixels, np.ndarray) and pixels.dtype == np.uint8
-    if not right or pixels.ndim != 2 or pixels.shape[1] != 3072 or not len(pixels):
-        found = f"{pixels.dtype} {pixels.shape}" if isinstance(pixels, np.ndarray) else type(pixels).__name__
-        raise ValueError(f"{place}: data: found {found}, expected uint8 (images, 3072)")
+    told = vars(data) if isinstance(data := tree.get(b"data"), _Array) else {}
+    content = told["content"] if isinstance(told.get("content"), bytes) else b""
+    images = len(content) // 3072
+    wanted = {"shape": (images, 3072), "kind": "u1", "by_columns": False, "content": content}
+    if not images or len(content) % 3072 or told != wanted:
+        found = f"{told['kind']} {told['shape']}" if told else type(data).__name__
+        raise ValueError(f"{place}: data: found {found}, expected u1 (images, 3072), row by row")
+    rows = np.frombuffer(content, np.uint8).reshape(images, 3, 32, 32)
     labels = [
-        _labels(tree, place, key, len(pixels), count)
-        for key, count in (("fine", CLASSES), ("coarse", GROUPS))
+        _labels(tree, place, key, images, count) for key, count in (("fine", CLASSES), ("coarse", GROUPS))
     ]
-    return Split(np.ascontiguousarray(pixels.reshape(-1, 3, 32, 32).transpose(0, 2, 3, 1)), *labels)
+    return Split(np.ascontiguousarray(rows.transpose(0, 2, 3, 1)), *labels)
 
 
 def _labels(tree, place, kind, images, count):

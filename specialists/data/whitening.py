@@ -23,7 +23,7 @@ def contrast(values_ND):
     """GCN as in pylearn2: less the image's mean, then to a length of 55; an image of one colour stays 0."""
     centred_ND = values_ND - values_ND.mean(1, keepdim=True)
     length_N1 = centred_ND.norm(dim=1, keepdim=True)
-    return SCALE * centred_ND / torch.where(length_N1 < 1e-8, 1, length_N1)
+    return centred_ND.mul_(SCALE).div_(torch.where(length_N1 < 1e-8, 1, length_N1))
 
 
 def standard(train_ND):
