@@ -66,7 +66,8 @@ def shown(read):
                 rows[cell(*each)] = contents(lock, made, sources, read, place[1], *each)
         if "specialize_cell" in lock:
             network, method, k, seed, _ = lock["specialize_cell"]["cmd"].split()[-5:]
-            each = network, method, None if method in GENERALISTS else int(k), int(seed)
+            k = int(k) if k.isdecimal() else k  # or `all`
+            each = network, method, None if method in GENERALISTS else k, int(seed)
             chosen[f"{cell(*each)} (cell)"] = contents(lock, made, sources, read, "cell", *each)
         dataset = Path(lock["features"]["params"]["params.yaml"]["data"]["root"]).name
         found = State(dataset, table, read("metrics/table.md"), rows, chosen)

@@ -63,6 +63,16 @@ def read(path):
     return json.loads(path.read_text())
 
 
+def test_a_specialist_of_everything_is_shown_as_such(empty):
+    lock = (empty / "dvc.lock").read_text()
+    assert "mcl_kd 1 0 cell\n" in lock
+    (empty / "dvc.lock").write_text(lock.replace("mcl_kd 1 0 cell\n", "mcl_kd all 0 cell\n"))
+    track(empty)
+    _, runs = shown(empty)
+    (made,) = runs["san-mcl_kd-kall-s0 (cell)"]
+    assert made.data.tags["k"] == "all"
+
+
 def test_each_cell_once_under_its_table(empty):
     for _ in range(2):
         track(empty)
