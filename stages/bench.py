@@ -82,7 +82,7 @@ def main():
 
 
 def ours(build, budget, batches, price, k, keep=None):
-    """The step of train.fit, with the loss of stages/specialize.py; images and teachers' logits are there."""
+    """The step of train.fit, with the loss of stages/specialize.py, on images and logits that are ready."""
     ensemble = Ensemble([build() for _ in range(MEMBERS)], keep)
     if read("compile", bool):
         ensemble.compile()

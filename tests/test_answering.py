@@ -134,18 +134,19 @@ def jpeg():
 
 def bomb():
     """A header that promises ten thousand by ten thousand pixels."""
-    return chunks(struct.pack(">IIBBBBB", 10000, 10000, 8, 2, 0, 0, 0))
+    return framed(struct.pack(">IIBBBBB", 10000, 10000, 8, 2, 0, 0, 0))
 
 
 def unpainted():
     """A palette's transparency, and no palette."""
-    return chunks(struct.pack(">IIBBBBB", 2, 2, 8, 3, 0, 0, 0), b"tRNS" + b"\x00\xff")
+    return framed(struct.pack(">IIBBBBB", 2, 2, 8, 3, 0, 0, 0), b"tRNS" + b"\x00\xff")
 
 
-def chunks(head, *others):
+def framed(head, *others):
+    """A PNG of these chunks and six bytes of pixels."""
     chunks = [b"IHDR" + head, *others, b"IDAT" + zlib.compress(bytes(6))]
-    framed = [struct.pack(">I", len(c) - 4) + c + struct.pack(">I", zlib.crc32(c)) for c in chunks]
-    return b"\x89PNG\r\n\x1a\n" + b"".join(framed)
+    whole = [struct.pack(">I", len(c) - 4) + c + struct.pack(">I", zlib.crc32(c)) for c in chunks]
+    return b"\x89PNG\r\n\x1a\n" + b"".join(whole)
 
 
 @pytest.mark.parametrize(

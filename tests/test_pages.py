@@ -19,7 +19,7 @@ def test_each_table_stands_once_and_as_it_was_computed():
 
 @pytest.mark.parametrize("name", [name for name, text in PAGES.items() if MARKED.search(text)])
 def test_a_table_that_differs_is_set_right(name):
-    other = PAGES[name].replace("params.yaml#L", "params.yaml#L1")
+    other = re.sub(r"\| \d+\.\d+ \|", "| 0.12 |", PAGES[name], count=1).replace("yaml#L", "yaml#L1")
     assert other != PAGES[name] and filled(other, name, ROOT) == PAGES[name]
 
 
