@@ -3,6 +3,7 @@
 import re
 import shutil
 import subprocess
+import tempfile
 import time
 
 import pytest
@@ -16,9 +17,12 @@ def blocks(page):
 
 
 def shell(folder, script):
-    done = subprocess.run(["bash", "-euc", script], cwd=folder, capture_output=True, text=True)
-    assert done.returncode == 0, done.stdout + done.stderr
-    return done.stdout
+    with tempfile.TemporaryFile("w+") as told:  # a pipe would wait for DVC's workers too
+        done = subprocess.run(["bash", "-euc", script], cwd=folder, stdout=told, stderr=subprocess.STDOUT)
+        told.seek(0)
+        text = told.read()
+    assert done.returncode == 0, text
+    return text
 
 
 def names(folder):
