@@ -17,10 +17,11 @@ def blocks(page):
 
 
 def shell(folder, script):
-    with tempfile.TemporaryFile("w+") as told:  # a pipe would wait for DVC's workers too
-        done = subprocess.run(["bash", "-euc", script], cwd=folder, stdout=told, stderr=subprocess.STDOUT)
-        told.seek(0)
-        text = told.read()
+    """What it prints, by way of a file: a pipe would wait for the workers of DVC's queue as well."""
+    with tempfile.TemporaryFile("w+") as printed:
+        done = subprocess.run(["bash", "-euc", script], cwd=folder, stdout=printed)  # pytest keeps stderr
+        printed.seek(0)
+        text = printed.read()
     assert done.returncode == 0, text
     return text
 
