@@ -1,82 +1,18 @@
 """One file, one kind of stage: `python -m stages.NAME ARGUMENTS`, in a folder that holds params.yaml."""
 
-import inspect
-import os
-import subprocess
 import sys
-import traceback
 from pathlib import Path
 
-from safetensors import SafetensorError
+# The checkout that holds the current folder counts: DVC runs queued experiments in copies of the repository,
+# while the installed project is the one that was copied.
+_here = Path(__file__).resolve().parents[1]
+_nearest = next(
+    (up for up in (Path.cwd(), *Path.cwd().parents) if (up / "stages/__init__.py").exists()), _here
+)
+if _nearest != _here:
+    __path__[:] = [str(_nearest / "stages")]
+sys.path.insert(0, str(_nearest))
 
+from specialists.base import portable  # noqa: E402
 
-def run(main):
-    """Call main with the command line, typed by its annotations; a mistake is one line and exit 1.
-
-    A keyword-only parameter is a switch: `main(*, history: bool = False)` takes --history.
-    """
-    module = inspect.getmodule(main)
-    words, parameters = sys.argv[1:], inspect.signature(main).parameters.values()
-    if "-h" in words or "--help" in words:
-        print(module.__doc__.strip())
-        return
-    name = f"stages.{module.__spec__.name.split('.')[-1]}"
-    places = [p for p in parameters if p.kind is not p.KEYWORD_ONLY]
-    switches = {f"--{p.name}": p.name for p in parameters if p.kind is p.KEYWORD_ONLY}
-    given = [word for word in words if word not in switches]
-    try:
-        for word in given:
-            if word.startswith("--"):
-                raise ValueError(f"{word} is unknown; known: {', '.join([*switches, '--help'])}")
-        if len(given) != len(places):
-            wanted = " ".join([*(p.name.upper() for p in places), *(f"[{switch}]" for switch in switches)])
-            raise ValueError(f"{len(given)} arguments, expected {len(places)}: {wanted or 'none'}")
-        main(
-            *(_typed(word, p) for word, p in zip(given, places, strict=True)),
-            **{switches[word]: True for word in words if word in switches},
-        )
-    except (ValueError, OSError, EOFError, SafetensorError) as error:
-        _end(name, str(error))
-    except (LookupError, TypeError, AttributeError, RuntimeError) as error:
-        if os.getenv("TRACEBACK"):
-            raise
-        _end(name, _unforeseen(error))
-    except KeyboardInterrupt:
-        _end(name, "interrupted", 130)
-
-
-def _end(name, reason, code=1):
-    print(f"{name}: {' '.join(reason.split())}", file=sys.stderr)
-    sys.exit(code)
-
-
-def _unforeseen(error):
-    """What nobody thought of, like a file of the pipeline changed by hand: where it happened."""
-    code = Path(__file__).parents[1]
-    ours = ("specialists", "stages")
-    places = [
-        f"{path}:{frame.lineno}"
-        for frame in traceback.extract_tb(error.__traceback__)
-        if (path := Path(os.path.relpath(frame.filename, code))).parts[0] in ours
-    ]
-    return (
-        f"{type(error).__name__} at {places[-1]}: {error}; not foreseen: TRACEBACK=1 shows the way there, "
-        "dvc status whether an input is damaged"
-    )
-
-
-def output(*command, folder="."):
-    """What a command prints; one that fails is an error of one line."""
-    done = subprocess.run(command, cwd=folder, capture_output=True, text=True)
-    if done.returncode:
-        raise ValueError(f"{' '.join(command[:2])}: {done.stderr.strip()[:300]}")
-    return done.stdout
-
-
-def _typed(word, parameter):
-    try:
-        return parameter.annotation(word)
-    except ValueError:
-        raise ValueError(
-            f"{parameter.name.upper()}: {word!r} is not {parameter.annotation.__name__}"
-        ) from None
+portable.announce()

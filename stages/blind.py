@@ -2,31 +2,28 @@
 
 What a cell still gets right when it sees one modality alone.
 
-reads   params: threads, networks.NETWORK; data/features; CELL.safetensors in models and models/absent
+reads   params: compute, networks.NETWORK; data/features; CELL.safetensors in models and models/absent
 writes  metrics/alone/CELL.json: top-1 in percent by split, of the image alone and of the question alone
 """
 
-from functools import partial
-
 from safetensors.torch import load_file
 
-from specialists import metrics
-from specialists.data import prepared
-from specialists.ensemble import load
-from specialists.files import write_json
-from specialists.modalities import MODALITIES, Blind
-from specialists.networks import network as network_class
-from specialists.params import read
-from specialists.runtime import setup
-from specialists.train import answer
-from stages import run
+from specialists import data as prepared
+from specialists.answers import metrics
+from specialists.answers.ensemble import answer, load
+from specialists.base.command import run
+from specialists.base.files import write_json
+from specialists.base.params import read
+from specialists.base.runtime import Compute, setup
+from specialists.networks import builder
+from specialists.students import MODALITIES
+from specialists.students.modalities import Blind
 
 
 def main(network: str, cell: str):
-    setup(read("threads", int))
+    setup(read("compute", Compute))
     data = prepared.load("data/features")
-    build = partial(read, f"networks.{network}", network_class(network), *data.shape)
-    ensemble = load(f"models/{cell}.safetensors", build)
+    ensemble = load(f"models/{cell}.safetensors", builder(network, data.shape))
     absent = load_file(f"models/absent/{cell}.safetensors")
     views = {name: Blind(ensemble, name, absent["image"], absent["word"].item()) for name in MODALITIES}
     result = {}

@@ -1,42 +1,46 @@
 """python -m stages.cost NETWORK CELL OTHER_NETWORK OTHER_CELL
 
 What one answer of two cells costs, given the features of the image: parameters, floating-point operations of
-the longest question, and the milliseconds of a batch of 1 and of 64 on a CPU, measured in one run: of all
-numbers of this repository the only ones that are others when their stage runs again.
+the longest question, and the milliseconds of a batch of 1 and of 64, measured in one run. These differ from
+run to run, so they stand beside the machine, where they stay as long as the costs that do not differ.
 
-reads   params: threads, networks; data/features, models/CELL.safetensors
-writes  metrics/cost.json, by network
+reads   params: compute, networks.NETWORK, networks.OTHER_NETWORK; data/features, models/CELL.safetensors,
+        models/OTHER_CELL.safetensors
+writes  metrics/cost.json, by network; metrics/environment/cost.json: `latency`, by network
 """
 
-from functools import partial
+import time
 
-from specialists import cost
-from specialists.data import prepared
-from specialists.ensemble import load
-from specialists.files import write_json
-from specialists.networks import network as network_class
-from specialists.params import read
-from specialists.runtime import setup
-from stages import run
+from specialists import data as prepared
+from specialists.answers.ensemble import load
+from specialists.base import environment
+from specialists.base.command import run
+from specialists.base.files import write_json
+from specialists.base.params import read
+from specialists.base.runtime import Compute, setup
+from specialists.networks import builder
+from specialists.tables import cost
 
 
 def main(network: str, cell: str, other_network: str, other_cell: str):
-    setup(read("threads", int))
-    data, result = prepared.load("data/features"), {}
-    rows = data.rows("report")
+    setup(read("compute", Compute))
+    start, data = time.monotonic(), prepared.load("data/features")
+    rows, result, latency = data.rows("report"), {}, {}
     longest = rows[data.questions["length"][rows].argsort(descending=True, stable=True)]
     one, many = ([each.cpu() for each in data.batch(longest[:size])[0]] for size in (1, 64))
     for name, each in ((network, cell), (other_network, other_cell)):
-        build = partial(read, f"networks.{name}", network_class(name), *data.shape)
-        ensemble = load(f"models/{each}.safetensors", build).cpu().eval()
+        ensemble = load(f"models/{each}.safetensors", builder(name, data.shape)).cpu().eval()
         result[name] = {
             "parameters": cost.parameters(ensemble),
             "flops": cost.flops(ensemble, *one),
             "words": one[1].shape[1],
+        }
+        latency[name] = {
             "latency_1_ms": cost.latency(ensemble, *one),
             "latency_64_ms": cost.latency(ensemble, *many),
         }
     write_json("metrics/cost.json", result)
+    environment.write("cost", time.monotonic() - start, "metrics/cost.json", latency=latency)
 
 
 if __name__ == "__main__":

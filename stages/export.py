@@ -4,82 +4,110 @@ Write a cell with its eyes, its vocabulary and its answers as one ONNX file, fro
 in fp32, and with convolutions and LSTM in int8. Both answer the questions of `report`, beside PyTorch. With
 --small it has small eyes, and what the student has learned with them.
 
-reads   params: threads, networks.NETWORK, features, data.root; data/features,
-        models/answers/CELL.safetensors, models/CELL.safetensors, models/eyes.safetensors; with --small
-        distill.small_eyes, and instead of the last two those of models/small/
-writes  models/onnx/NAME.onnx, models/onnx/NAME-int8.onnx; metrics/export/NAME.json: top-1, and how often
-        PyTorch answers the same, in percent
+reads   params: compute, networks.NETWORK, features.eyes, features.longest, features.scene_cnn, data.root;
+        data/features, models/CELL.safetensors, models/answers/CELL.safetensors; with --small also
+        distill.small_eyes, and data/small and models/small/CELL.safetensors instead of the first two
+writes  models/onnx/NAME.onnx, models/onnx/NAME-int8.onnx; metrics/export/NAME.json: top-1 of the cell and of
+        PyTorch, which has the pixels, and how often they answer the same, in percent;
+        metrics/environment/export/NAME.json: `answers`, the same of both files, which depend on the processor
 """
 
-from functools import lru_cache, partial
+import time
+from functools import lru_cache
 
 import numpy as np
 import torch
 from safetensors.torch import load_file
 from tqdm import tqdm
 
-from specialists import answering, params
-from specialists.answering import Onnx
-from specialists.data import clevr, prepared
-from specialists.ensemble import load, mean
-from specialists.export import Answerer, described, exported, quantized
-from specialists.files import replacing, write_json
-from specialists.networks import network as network_class
-from specialists.runtime import setup
-from stages import run
-from stages.imitate import sight
+from specialists import data as prepared
+from specialists.answers.ensemble import load, mean
+from specialists.base import environment
+from specialists.base.command import run
+from specialists.base.files import replacing, write_json
+from specialists.base.params import read
+from specialists.base.runtime import Compute, setup
+from specialists.data.clevr import official
+from specialists.networks import builder
+from specialists.serving import answering
+from specialists.serving.export import Answerer, described, exported, folded, quantized
+from specialists.students import sight
 
-CALIBRATION = 64  # questions
+CALIBRATION, TOGETHER = 64, 16  # questions
+FILES = {"fp32": "", "int8": "-int8"}
+LEAST = {"fp32": 99.9, "int8": 90.0}  # percent of the answers of PyTorch
 
 
 def main(network: str, cell: str, name: str, *, small: bool = False):
-    setup(params.read("threads", int))
-    data, root = prepared.load("data/features"), params.read("data.root", str)
-    build = partial(params.read, f"networks.{network}", network_class(network), *data.shape)
-    eyes = sight(small=small)
-    ensemble = load(f"models/{'small/' if small else ''}{cell}.safetensors", build)
-    model = Answerer(eyes, ensemble.members).cpu().eval()
+    setup(read("compute", Compute), convolutions=True)
+    start, root = time.monotonic(), read("data.root", str)
+    folder, eyes = (sight.SMALL, sight.small()) if small else (sight.WIDE, sight.wide())
+    data = prepared.load(folder)
+    weights = f"models/{'small/' if small else ''}{cell}.safetensors"
+    model = Answerer(eyes, load(weights, builder(network, data.shape)).members).cpu().eval()
     about = {"words": data.meta["words"], "answers": data.meta["answers"], "size": eyes.size}
-    about |= {"longest": params.read("features.longest", int), "cell": cell}
-    train, report = clevr.read(root, "train"), clevr.read(root, "val")
+    about |= {"longest": read("features.longest", int), "cell": cell}
+    train, report = official.read(root, "train"), official.read(root, "val")
+    content = {kind: described(each, about) for kind, each in made(model, train, about).items()}
+
+    table = load_file(f"models/answers/{cell}.safetensors")["report"].float()
+    said = {"cell": mean(table).argmax(1).numpy(), "torch": by_torch(model, data, report, about)}
+    said |= {kind: by_file(each, report, about) for kind, each in content.items()}
+    label = data.labels(data.rows("report")).numpy()
+    result = {kind: compared(answers, said["torch"], label) for kind, answers in said.items()}
+    measured = {kind: result.pop(kind) for kind in FILES}
+    if any(measured[kind]["same_as_torch"] < least for kind, least in LEAST.items()):
+        raise ValueError(f"{cell}: in ONNX it does not answer as in PyTorch: {measured}")
+    for kind, end in FILES.items():
+        with replacing(f"models/onnx/{name}{end}.onnx") as draft:
+            draft.write_bytes(content[kind])
+    write_json(f"metrics/export/{name}.json", result | {"questions": len(label)})
+    last = f"models/onnx/{name}{FILES['int8']}.onnx"
+    environment.write(f"export/{name}", time.monotonic() - start, last, answers=measured)
+
+
+def made(model, train, about):
+    """The two files, of which the second is scaled to some questions of train."""
     few = range(0, len(train.text), -(-len(train.text) // CALIBRATION))
     examples = [asked(train, row, about) for row in few]
-    content = {"": exported(model, examples[0])}
-    content["-int8"] = quantized(content[""], examples)
-    content = {kind: described(model, about) for kind, model in content.items()}
+    whole = exported(model := folded(model), examples[0])
+    return {"fp32": whole, "int8": quantized(whole, model, examples)}
 
-    # The table's answers, from the wide eyes in half precision; PyTorch's, from pixels; those of the files.
-    table = load_file(f"models/answers/{cell}.safetensors")["report"].float()
-    sessions = {kind: Onnx(each) for kind, each in content.items()}
-    said = {"cell": mean(table).argmax(1).numpy()}
-    said |= {kind: np.zeros(len(report.text), int) for kind in ("torch", *sessions)}
-    for row in tqdm(range(len(report.text)), "questions", disable=None):
-        inputs = asked(report, row, about)
-        with torch.no_grad():
-            said["torch"][row] = model(*map(torch.from_numpy, inputs)).mean(0).argmax()
-        for kind, session in sessions.items():
-            said[kind][row] = session.run(*inputs).mean(0).argmax()
-    label = data.labels(data.rows("report")).numpy()
-    names = {"cell": "cell", "torch": "torch", "": "fp32", "-int8": "int8"}
-    result = {
-        names[kind]: {
-            "top1": 100 * float((answers == label).mean()),
-            "same_as_torch": 100 * float((answers == said["torch"]).mean()),
-        }
-        for kind, answers in said.items()
+
+@torch.no_grad()
+def by_torch(model, data, report, about):
+    """The answer to every question of report, from its pixels; some at once, which saves steps of LSTMs."""
+    rows, said = data.rows("report"), []
+    for part in tqdm(torch.arange(len(rows)).split(TOGETHER), "PyTorch", disable=None):
+        (_, *words), _ = data.batch(rows[part])
+        pictures = np.concatenate([picture(report, row, about) for row in part])
+        said.append(model(torch.from_numpy(pictures), *(each.cpu() for each in words)).mean(0).argmax(1))
+    return torch.cat(said).numpy()
+
+
+def by_file(content, report, about):
+    """The answer of a file to every question of report, one at a time."""
+    session, rows = answering.Onnx(content), range(len(report.text))
+    every = tqdm(rows, "ONNX", disable=None)
+    return np.array([session.run(*asked(report, row, about)).mean(0).argmax() for row in every])
+
+
+def compared(answers, others, label):
+    """Percent that are right, and that are the same as others."""
+    return {
+        "top1": 100 * float((answers == label).mean()),
+        "same_as_torch": 100 * float((answers == others).mean()),
     }
-    if result["fp32"]["same_as_torch"] < 99.9 or result["int8"]["same_as_torch"] < 90:
-        raise ValueError(f"{cell}: in ONNX it does not answer as in PyTorch: {result}")
-    for kind, each in content.items():
-        with replacing(f"models/onnx/{name}{kind}.onnx") as draft:
-            draft.write_bytes(each)
-    write_json(f"metrics/export/{name}.json", result | {"questions": len(label)})
 
 
 def asked(split, row, about):
     """What the file is given for a question of a split: pixels, tokens, length."""
-    picture = pixels(split.images[split.image[row]], tuple(about["size"]))
-    return picture, *answering.words(split.text[row], about["words"], about["longest"])
+    words = answering.words(split.text[row], about["words"], about["longest"])
+    return picture(split, row, about), *words
+
+
+def picture(split, row, about):
+    return pixels(split.images[split.image[row]], tuple(about["size"]))
 
 
 @lru_cache(maxsize=8)  # the questions of one image follow each other

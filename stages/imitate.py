@@ -1,81 +1,65 @@
 """python -m stages.imitate
 
-Small eyes for a student that is to be used, taught by those that made the features.
+Small eyes for a student that is to be used, taught by those that made the features; and what they see.
 
-reads   params: threads, features.scene_cnn, distill.small_eyes; data.root, data/features,
-        models/eyes.safetensors
-writes  models/small/eyes.safetensors; metrics/small_eyes.json: what a picture costs both, and how well the
-        scenes of `report` can be read from what they see
+reads   params: compute, features.eyes, features.scene_cnn, distill.small_eyes; data.root, data/features
+writes  data/small: data/features as these eyes see it; metrics/small_eyes.json: what a picture costs both,
+        and how well the scenes of `report` can be read from what they see
 """
 
-import io
+import shutil
 import time
 
 import numpy as np
 import torch
-from safetensors.torch import load_file
 
-from specialists import backbone, cost, environment, params, small_eyes
-from specialists.data import clevr, prepared
-from specialists.ensemble import save
-from specialists.files import write_json
-from specialists.networks import scene_cnn
-from specialists.runtime import setup
-from stages import run
+from specialists import data as prepared
+from specialists.base import environment
+from specialists.base.command import run
+from specialists.base.files import digest, write_json
+from specialists.base.params import read
+from specialists.base.runtime import Compute, setup
+from specialists.data.clevr import official
+from specialists.data.folders import replacing
+from specialists.eyes import extract, small, weights
+from specialists.students import sight
+from specialists.tables import cost
 
 
 def main():
-    setup(params.read("threads", int))
-    start = time.monotonic()
-    settings, data = params.read("distill.small_eyes", small_eyes.Settings), prepared.load("data/features")
-    root, generator = params.read("data.root", str), torch.Generator().manual_seed(0)
-    train, report = clevr.read(root, "train"), clevr.read(root, "val")
-    wide, small = sight(), blank(generator, small=True)
-    mine = data.questions["image"][data.rows("train")].unique().long()[: reader().images]
-    pictures, _ = backbone.load([train.images[i] for i in mine], wide.size)
+    setup(read("compute", Compute), convolutions=True)
+    start, root = time.monotonic(), read("data.root", str)
+    settings, most = read("distill.small_eyes", small.Settings), read("features.scene_cnn.images", int)
+    data, generator = prepared.load(sight.WIDE), torch.Generator().manual_seed(0)
+    train, report = official.read(root, "train"), official.read(root, "val")
+    wide, eyes = sight.wide(), sight.blank(generator)
+    mine = data.questions["image"][data.rows("train")].unique().long()[:most]
+    pictures, _ = extract.load([train.images[i] for i in mine], wide.size)
     spread_F = data.images[mine].float().flatten(0, 1).std(0).clamp_min(1e-3)
-    small_eyes.imitate(small, wide, pictures, spread_F, settings, generator)
-    result = {}
-    for name, each in (("wide", wide), ("small", small)):
-        map_NRF, sizes_N2 = seen(each, report.images)
-        result[name] = wide.accuracy(map_NRF, report.objects, sizes_N2)
-        result[name]["flops"] = cost.flops(each, torch.zeros(1, *each.size, 3, dtype=torch.uint8))
-    save(small, "models/small/eyes.safetensors")
+    small.imitate(eyes, wide, pictures, spread_F, settings, generator)
+    seen = look(eyes, wide, data, train, report)
+    result = {"wide": data.meta["accuracy"], "small": seen}
+    for name, each in (("wide", wide), ("small", eyes)):
+        picture = torch.zeros(1, *each.size, 3, dtype=torch.uint8)
+        result[name] = result[name] | {"flops": cost.flops(each, picture)}
     write_json("metrics/small_eyes.json", result)
-    environment.write("metrics/environment/small_eyes.json", time.monotonic() - start)
-    print(*(f"{name} {value:.4f}" for name, value in result["small"].items()))
+    environment.write("small_eyes", time.monotonic() - start, "metrics/small_eyes.json")
+    print(*(f"{name} {value:.4f}" for name, value in seen.items()))
 
 
-def reader():
-    return params.read("features.scene_cnn", scene_cnn.Settings)
-
-
-def blank(generator, *, small=False):
-    """Eyes that have learned nothing yet."""
-    if small:
-        return small_eyes.SmallEyes(
-            params.read("distill.small_eyes", small_eyes.Settings), reader(), generator
-        )
-    return scene_cnn.SceneCNN(reader(), generator)
-
-
-def sight(*, small=False):
-    """The eyes that stages/eyes.py trained, or the small ones."""
-    found, path = blank(torch.Generator(), small=small), f"models/{'small/' if small else ''}eyes.safetensors"
-    try:
-        found.load_state_dict(load_file(path))
-    except RuntimeError as error:
-        reason = " ".join(str(error).split())[:200]
-        section, stage = ("distill.small_eyes", "imitate") if small else ("features.scene_cnn", "eyes")
-        raise ValueError(f"{path}: not eyes of {section} ({reason}); run stages.{stage} again") from None
-    return found.eval()
-
-
-def seen(network, paths):
-    """(map_NRF of the pictures, their sizes), as the features stage makes them."""
-    sizes_N2 = backbone.extract(network, paths, file := io.BytesIO())
-    file.seek(0)
-    return np.load(file), sizes_N2
+def look(eyes, wide, data, train, report):
+    """Write data/small; returns how well the wide eyes read from it the pictures of report."""
+    with replacing(sight.SMALL) as draft:
+        files = [draft / name for name in ("images.npy", "questions.safetensors", "eyes.safetensors")]
+        with open(files[0], "wb") as file:
+            sizes_N2 = extract.extract(eyes, train.images + report.images, file)
+        shutil.copyfile(f"{sight.WIDE}/questions.safetensors", files[1])
+        weights.save(eyes, files[2])
+        map_NRF, first = np.load(files[0], mmap_mode="r"), len(train.images)
+        found = wide.accuracy(map_NRF[first:], report.objects, sizes_N2[first:])
+        meta = {"eyes": "small", "accuracy": found, "digest": digest(*files)}
+        write_json(draft / "meta.json", data.meta | meta)
+    return found
 
 
 if __name__ == "__main__":

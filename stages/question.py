@@ -1,10 +1,11 @@
-"""python -m stages.question
+"""python -m stages.question NETWORK
 
-Draw the paper's Figure 4: what each member answers to one question, under each method. Framed is the member
-that is surest of the right answer, the specialist as MCL chooses it.
+Draw the paper's Figure 4: what each member answers to one question, under each method, of the first k and
+seed of the table. Framed is the member that is surest of the right answer, the specialist as MCL chooses it.
 
-reads   params: table, data.root; data/features, models/answers, the pictures of data.root
-writes  metrics/questions/NETWORK-kK-sSEED.png
+reads   params: table, data.root, and titles from methods; data/features, models/answers, and the questions
+        and pictures of data.root
+writes  metrics/questions/NETWORK.png
 """
 
 import torch
@@ -12,42 +13,41 @@ from PIL import Image
 from safetensors import SafetensorError
 from safetensors.torch import load_file
 
-from specialists import figures, losses
-from specialists.data import clevr, prepared
-from specialists.ensemble import mean
-from specialists.params import read
-from specialists.report import TITLES, Table, cell
-from stages import run
+from specialists import data
+from specialists.answers import tasks
+from specialists.answers.ensemble import mean
+from specialists.base.command import run
+from specialists.base.params import load, read
+from specialists.data.clevr import official
+from specialists.tables import figures
+from specialists.tables.rows import Table, cell
+from specialists.tables.titles import titles
 
 
-def main():
-    axes, root = read("table", Table), read("data.root", str)
-    data = prepared.load("data/features")
-    for network in axes.networks:
-        path = f"metrics/questions/{network}-k{axes.ks[0]}-s{axes.seeds[0]}.png"
-        figures.save(one_question(axes, network, data, root), path)
+def main(network: str):
+    axes, called = read("table", Table), titles(load()["methods"])
+    k, seed, prepared = axes.ks[0], axes.seeds[0], data.load("data/features")
+    logits = {f"{called[m]}, k = {k}": said(cell(network, m, k, seed)) for m in axes.methods}
+    questions = official.read(read("data.root", str), "val")
+    figures.save(one_question(logits, prepared, questions), f"metrics/questions/{network}.png")
 
 
-def one_question(axes, network, data, root):
+def one_question(logits, prepared, questions):
     """The question on which the last method most clearly says what the others do not."""
-    rows, answers = data.rows("report"), data.meta["answers"]
-    label_B = data.labels(rows)
-    logits = {method: said(cell(network, method, axes.ks[0], axes.seeds[0])) for method in axes.methods}
-    right = {
-        m: mean(logits_MBC).gather(1, label_B.unsqueeze(1)).squeeze(1) for m, logits_MBC in logits.items()
-    }
-    *others, last = right.values()
+    rows, answers = prepared.rows("report"), prepared.meta["answers"]
+    label_B = prepared.labels(rows)
+    *others, last = (
+        mean(logits_MBC).gather(1, label_B.unsqueeze(1)).squeeze(1) for logits_MBC in logits.values()
+    )
     row = (last - torch.stack(others).amax(0) if others else last).argmax().item()
     shown = {}
-    for method, logits_MBC in logits.items():
-        task_M1 = losses.task_loss(logits_MBC[:, row : row + 1], label_B[row : row + 1])
+    for title, logits_MBC in logits.items():
+        loss_M1 = tasks.loss(logits_MBC[:, row : row + 1], label_B[row : row + 1])
         best = answers[mean(logits_MBC)[row].argmax()]
-        shown[TITLES[method]] = (logits_MBC[:, row].softmax(1).numpy(), task_M1.argmin().item(), best)
-    official = clevr.read(root, "val")
-    with Image.open(official.images[official.image[row]], formats=["PNG"]) as picture:
-        return figures.distributions(
-            shown, answers, answers[label_B[row]], official.text[row], picture.convert("RGB")
-        )
+        shown[title] = (logits_MBC[:, row].softmax(1).numpy(), loss_M1.argmin().item(), best)
+    with Image.open(questions.images[questions.image[row]], formats=["PNG"]) as picture:
+        image = picture.convert("RGB")
+    return figures.distributions(shown, answers, answers[label_B[row]], questions.text[row], image)
 
 
 def said(cell):

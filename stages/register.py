@@ -5,25 +5,25 @@ is that of an experiment:
 
     mlflow models serve -m models:/NAME@champion --env-manager local
 
-reads   models/onnx/NAME-int8.onnx, an image of data.root
+reads   params: data.root; models/onnx/NAME-int8.onnx, an image of data.root
 writes  MLflow's registry, in mlflow.db of the main checkout, or where MLFLOW_TRACKING_URI points
 """
 
 import os
 
-from specialists.data import clevr
-from specialists.params import read
-from specialists.tracking import Store, alone, reachable
-from stages import run
+from specialists.base.command import run
+from specialists.base.params import read
+from specialists.data.clevr import official
+from specialists.tracking.store import Store, alone, reachable
 
 
 def main(name: str):
     if os.getenv("DVC_EXP_NAME"):
         print("an experiment: the champion stays what it is")
         return
-    picture = clevr.read(read("data.root", str), "val").images[0]
+    picture = official.read(read("data.root", str), "val").images[0]
     with reachable(), alone():
-        from specialists.served import register  # which loads mlflow, for which --help need not wait
+        from specialists.serving.served import register  # which loads mlflow, for which --help need not wait
 
         version = register(Store(), name, f"models/onnx/{name}-int8.onnx", picture)
         print(f"models:/{name}@champion is version {version}")

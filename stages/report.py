@@ -2,37 +2,42 @@
 
 Collect the cells of the table: mean, std and n over seeds, ours beside the paper's, and draw its Figure 3.
 
-reads   params: table; data/features/meta.json, metrics/cells, metrics/curves
+reads   params: table, data.format, and titles from methods; data/features/meta.json, metrics/cells,
+        metrics/curves, and paper.csv, which need not be there
 writes  metrics/table.json, table.csv, table.md, metrics/figures/*.png
 """
 
-from specialists.files import read_json, replacing, write_json
-from specialists.params import read
-from specialists.report import TITLES, Table, cell, csv, markdown, table
-from stages import run
+from specialists.base.command import run
+from specialists.base.files import read_json, replacing, write_json
+from specialists.base.params import load, read
+from specialists.tables.paper import published
+from specialists.tables.rows import Table, cell
+from specialists.tables.table import csv, markdown, table
+from specialists.tables.titles import group, titles
 
 
 def main():
-    from specialists import figures  # half a second, which verify need not wait for
+    from specialists.tables import figures  # half a second, which verify need not wait for
 
     axes, made = read("table", Table), tables()
+    called, kind = titles(load()["methods"]), group(read("data.format", str))
+    families, k = read_json("data/features/meta.json")["families"], axes.ks[0]
+    rows = [(network, method, k) for network in axes.networks for method in axes.methods]
+    counts = {row: assigned(cell(*row, axes.seeds[0]), families) for row in rows}
     write(made)
-    meta = read_json("data/features/meta.json")
-    kind = {"features": "question family", "cifar100": "superclass"}[meta["reader"]]
-    for network in axes.networks:
-        for method in axes.methods:
-            name = cell(network, method, axes.ks[0], axes.seeds[0])
-            title = f"{network.upper()}, {TITLES[method]}, k = {axes.ks[0]}: who learns what"
-            figure = figures.specialization(assigned(name, meta["families"]), meta["families"], title, kind)
-            figures.save(figure, f"metrics/figures/families-{name}.png")
+    for (network, method, k), count_FM in counts.items():
+        title = f"{network.upper()}, {called[method]}, k = {k}: who learns what"
+        path = f"metrics/figures/families-{cell(network, method, k, axes.seeds[0])}.png"
+        figures.save(figures.specialization(count_FM, families, title, kind), path)
     print(made["md"])
 
 
 def tables():
     """The table as its cells make it, by the ending of the file."""
-    axes = read("table", Table)
-    rows = table(axes, {name: read_json(f"metrics/cells/{name}.json") for name in axes.cells()})
-    return {"json": rows, "csv": csv(rows), "md": markdown(rows)}
+    axes, called = read("table", Table), titles(load()["methods"])
+    metrics = {name: read_json(f"metrics/cells/{name}.json") for name in axes.cells()}
+    rows = table(axes, metrics, published())
+    return {"json": rows, "csv": csv(rows), "md": markdown(rows, called)}
 
 
 def write(made):

@@ -1,82 +1,60 @@
-"""python -m stages.student NETWORK METHOD TEACHER SEED CELL
+"""python -m stages.student NETWORK METHOD TEACHER SEED CELL [--small]
 
 Train one small NETWORK as row METHOD of the students' table says: alone, by plain distillation from an
-ensemble, or imitating also what that makes of each modality.
+ensemble, or imitating also what that makes of each modality. With --small the student that CELL is learns on
+with what small eyes see: by plain distillation with the teacher, alpha and temperature of METHOD, whatever
+else it has learned by.
 
-reads   params: threads, networks.NETWORK, distill.budgets, distill.methods.METHOD; data/features,
-        models/teachers/TEACHER.safetensors
+reads   params: compute, networks.NETWORK, distill.methods.METHOD, distill.budgets; data/features,
+        models/teachers/TEACHER.safetensors; with --small distill.adapt instead of distill.budgets,
+        data/small instead of data/features, and models/CELL.safetensors
 writes  models/CELL.safetensors, an ensemble of one; models/absent/CELL.safetensors, what stands for an absent
-        modality; metrics/curves/CELL.json
+        modality; metrics/curves/CELL.json; with --small the same of small/CELL
 """
 
-import time
+from dataclasses import replace
 
 import torch
 from safetensors.torch import load_file
 from safetensors.torch import save as to_bytes
 
-from specialists import environment, modalities
-from specialists.data import prepared
-from specialists.distillation import distill
-from specialists.ensemble import Ensemble, save
-from specialists.files import replacing, write_json
-from specialists.networks import network as network_class
-from specialists.params import read
-from specialists.runtime import DEVICE, setup
-from specialists.train import Budget, checkpoint, fit, mix
-from stages import run
+from specialists import data as prepared
+from specialists.answers.ensemble import Ensemble, load
+from specialists.base.command import run
+from specialists.base.files import replacing
+from specialists.base.params import read
+from specialists.base.runtime import DEVICE, Compute, setup
+from specialists.networks import builder
+from specialists.students import modalities
+from specialists.students.lessons import Lesson
+from specialists.training import checkpoint, outputs
+from specialists.training.budget import Budget
+from specialists.training.loop import fit, mix
 
 
-def main(network: str, method: str, teacher: str, seed: int, cell: str):
-    setup(read("threads", int))
+def main(network: str, method: str, teacher: str, seed: int, cell: str, *, small: bool = False):
+    setup(read("compute", Compute))
     how = read(f"distill.methods.{method}", modalities.Method)
-    budget = read(f"distill.budgets.{how.budget}", Budget)
-    data, teacher_file = prepared.load("data/features"), f"models/teachers/{teacher}.safetensors"
-    rows = data.rows("train")
-    told = load_file(teacher_file)
-    teach = modalities.TEACHERS[how.teacher]
-    both_NC, *only = (
-        teach(logits_MNC.float(), told["specialist"]).to(DEVICE) for logits_MNC in told["logits"]
-    )
-    only_INC = torch.stack(only)
-    if how.weights == "meta":
-        if DEVICE.type == "cuda":
-            raise ValueError("weights: 'meta' needs a CPU, where an LSTM can be differentiated forwards")
+    data = prepared.load(folder := "data/small" if small else "data/features")
+    inputs = [f"{folder}/meta.json", f"models/teachers/{teacher}.safetensors"]
+    build, told = builder(network, data.shape), load_file(inputs[1])
+    if small:
+        how, budget = replace(how, weights="none"), read("distill.adapt", Budget)
+        inputs.append(f"models/{cell}.safetensors")
+        student, cell = load(inputs[2], build).members[0], f"small/{cell}"
     else:
-        weight_IN = modalities.FIXED[how.weights](modalities.saliency(both_NC, only_INC))
-
-    torch.manual_seed(mix("weights", "student", network, seed))
-    student = read(f"networks.{network}", network_class(network), *data.shape)
+        budget = read(f"distill.budgets.{how.budget}", Budget)
+        torch.manual_seed(mix("weights", "student", network, seed))
+        student = build()
     senses = modalities.Senses(student, data.shape[1], how).to(DEVICE)
-
-    def imitate(logits_BC, teacher_BC):
-        return how.strength * modalities.imitation(
-            logits_BC, teacher_BC, temperature=how.temperature, form=how.form
-        )
-
-    def loss(logits_VBC, label_B, position_B, generator):
-        both_BC, only_IBC = both_NC[position_B], only_INC[:, position_B]
-        base_B = distill(logits_VBC[0], both_BC, label_B, alpha=how.alpha, temperature=how.temperature)
-        if len(logits_VBC) == 1:
-            return base_B, None
-        aux_IB = torch.stack([imitate(*pair) for pair in zip(logits_VBC[1:], only_IBC, strict=True)])
-        if how.weights == "meta":
-            inputs, _ = data.batch(rows[position_B])
-            clean = torch.randint(len(rows), (len(label_B),), generator=generator, device=DEVICE).cpu()
-            weight_IB = senses.weigh(base_B, aux_IB, inputs, only_IBC, imitate, *data.batch(rows[clean]))
-        else:
-            weight_IB = weight_IN[:, position_B]
-        return base_B + (weight_IB * aux_IB).sum(0), None
-
-    start = time.monotonic()
-    scratch = checkpoint(cell, ["data/features/meta.json", teacher_file], network, method, seed)
-    curve = fit(senses, data, loss, budget, mix("batches", "student", network, seed), scratch)
-    save(Ensemble([student]), f"models/{cell}.safetensors")
+    lesson = Lesson(how, told, senses, data)
+    scratch = checkpoint.place(cell, inputs, network, method, seed, small)
+    batches = mix("batches", "adapt" if small else "student", network, seed)
+    curve, seconds = fit(senses, data, lesson.loss, budget, batches, scratch)
+    absent = {"image": senses.absent_F.detach(), "word": torch.tensor(senses.word)}
     with replacing(f"models/absent/{cell}.safetensors") as draft:
-        draft.write_bytes(to_bytes({"image": senses.absent_F.detach(), "word": torch.tensor(senses.word)}))
-    write_json(f"metrics/curves/{cell}.json", {"curve": curve})
-    environment.write(f"metrics/environment/{cell}.json", time.monotonic() - start)
-    scratch.unlink()
+        draft.write_bytes(to_bytes(absent))
+    outputs.write(Ensemble([student]), f"models/{cell}.safetensors", cell, {"curve": curve}, seconds, scratch)
 
 
 if __name__ == "__main__":

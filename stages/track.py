@@ -1,13 +1,14 @@
 """python -m stages.track [--history]
 
-Show the table in MLflow: a run for each cell with its params, metrics, curve, data, machine and commit,
-under one parent run with the means over seeds, the table and the figures, which stands for the best row
-where it is compared; and a run for the cell that `network`, `method` and `k` choose. A run is made from
-what the pipeline wrote, never by what computes it, so a cell that DVC restored from its cache appears like
-any other. What is there already is not logged again. Other numbers from the same inputs on the same machine
-are logged beside the old ones, and called nondeterministic. The tag `state` tells current runs from
-superseded ones, and from those of `dvc exp run`, which leave the table alone. With --history every commit
-that changed dvc.lock and every experiment that DVC keeps is shown first, from git alone.
+Show the table in MLflow: a run for each cell with its params, metrics, curve, data, machine and commit, under
+one parent run with the means over seeds, the table and the figures, which stands for the best row where it is
+compared; and a run for the cell that `network`, `method` and `k` choose. A run is made from what the pipeline
+wrote, never by what computes it, so a cell that DVC restored from its cache appears like any other. What is
+there already is not logged again. Other numbers from the same inputs are logged beside the old ones, and
+called nondeterministic; in fast mode the machine is an input, in portable mode its torch alone. The tag
+`state` tells current runs from superseded ones, and from those of `dvc exp run`, which leave the table alone.
+With --history every commit that changed dvc.lock and every experiment that DVC keeps is shown first, from git
+alone.
 
 reads   dvc.lock, metrics/
 writes  mlflow.db and mlartifacts/ in the main checkout, or to where MLFLOW_TRACKING_URI points
@@ -18,9 +19,10 @@ import subprocess
 import sys
 from pathlib import Path
 
-from specialists.cells import shown
-from specialists.tracking import PARENT, Store, alone, millis, reachable
-from stages import output, run
+from specialists.base.command import output, run
+from specialists.tracking.cells import shown
+from specialists.tracking.pipeline import at, here
+from specialists.tracking.store import PARENT, Store, alone, millis, reachable
 
 
 def main(*, history: bool = False):
@@ -58,13 +60,6 @@ def show(store, state, tags):
     return parent
 
 
-def here(path):
-    try:
-        return Path(path).read_text()
-    except FileNotFoundError:
-        raise ValueError(f"{path}: not found in {Path.cwd()}; run dvc repro in a pipeline's folder") from None
-
-
 def past():
     """(time, commit, name, reader of its files) of all that changed this folder's dvc.lock, the oldest first,
     and of the experiments that DVC keeps, which alone have a name."""
@@ -72,7 +67,7 @@ def past():
     names = "--format=%(committerdate:unix) %(objectname:short) %(refname:lstrip=-1)"
     kept = output("git", "for-each-ref", names, "refs/exps/??/*/*").splitlines()
     for seconds, commit, name in (line.split(" ") for line in changes + kept):
-        yield seconds, commit, name, lambda path, at=commit: output("git", "show", f"{at}:./{path}")
+        yield seconds, commit, name, at(commit)
 
 
 def committed():

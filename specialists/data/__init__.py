@@ -1,1 +1,30 @@
-"""Readers of the official formats, and the writers of the stand-ins that speak them."""
+"""Data sets, a folder each, and what was prepared of one, for whatever trains and evaluates on it.
+
+A folder has official.py (the published format), stand_in.py (a small one of our own in that format),
+prepare.py (from the format to what networks read) and read.py, whose `load` gives an object that offers
+
+rows(split)                 the rows of train, select or report
+order(batch, generator)     positions within train for one epoch, to be cut into batches
+batch(rows)                 (what goes into a network), label_B
+labels(rows), groups(rows)  the right answer, and the group (question family, superclass) of each row
+group_names, shape, meta    names of the groups, what a network must know of the data, and the rest
+"""
+
+from importlib import import_module
+from pathlib import Path
+
+from specialists.base.files import read_json
+
+
+def load(folder):
+    """The prepared data of a folder, by the reader that its meta.json names."""
+    meta = Path(folder) / "meta.json"
+    return part(read_json(meta).get("reader"), "read", f"{meta}: reader").load(Path(folder))
+
+
+def part(format, name, place="params.yaml: data.format"):
+    """The module NAME of a data set: FORMAT/NAME.py beside this file."""
+    known = sorted(path.parent.name for path in Path(__file__).parent.glob(f"*/{name}.py"))
+    if format not in known:
+        raise ValueError(f"{place}: {format!r} is unknown; known: {', '.join(known)}")
+    return import_module(f"{__name__}.{format}.{name}")

@@ -1,7 +1,12 @@
-"""One network per file; `network: san` in params.yaml is `specialists/networks/san.py`."""
+"""One network per file; a row of params.yaml `networks` names its file, or has its name."""
 
 from importlib import import_module
 from pathlib import Path
+
+from torch import nn
+
+from specialists.base import params
+from specialists.base.runtime import hold_convolutions
 
 
 def network(name):
@@ -14,3 +19,17 @@ def network(name):
             f"network: {name!r} is not a file of specialists/networks; known: {', '.join(known)}"
         )
     return import_module(f"specialists.networks.{name}").Network
+
+
+def builder(row, shape):
+    """What makes the network of a row anew at each call, for data of that shape."""
+    section = f"networks.{row}"
+    file = network(params.optional(section, "network", str, row))
+
+    def build():
+        made = params.read(section, file, *shape, beside=("network",))
+        if any(isinstance(part, nn.Conv2d) for part in made.modules()):
+            hold_convolutions()
+        return made
+
+    return build

@@ -7,6 +7,7 @@ import torch
 from torch import nn
 
 from specialists.networks.parts import Question, Stem
+from specialists.networks.portable import Linear
 
 
 class Network(nn.Module):
@@ -28,8 +29,8 @@ class Network(nn.Module):
         self.stem = Stem(grid, channels, blocks, width)
         self.question = Question(words, embedding, lstm, pool)
         sizes = [channels + lstm, *hidden]
-        self.hidden = nn.ModuleList(nn.Linear(a, b) for a, b in zip(sizes, hidden, strict=False))
-        self.answer = nn.Linear(sizes[-1], answers)
+        self.hidden = nn.ModuleList(Linear(a, b) for a, b in zip(sizes, hidden, strict=False))
+        self.answer = Linear(sizes[-1], answers)
 
     def forward(self, image_BRF, tokens_BL, length_B):
         image_BF = self.stem(image_BRF).mean(1)

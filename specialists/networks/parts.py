@@ -6,6 +6,8 @@ B batch, L words, R cells, H x W the grid of cells, F channels, D the question's
 import torch
 from torch import nn
 
+from specialists.networks.portable import LSTM
+
 
 class Stem(nn.Module):
     """Residual bottleneck blocks (F - width - F) that adapt frozen features to the data (section 4.1)."""
@@ -43,7 +45,7 @@ class Question(nn.Module):
         if pool not in ("last", "mean"):
             raise ValueError(f"pool: {pool!r} is unknown; known: last, mean")
         self.embedding = nn.Embedding(words, embedding, padding_idx=0)
-        self.lstm = nn.LSTM(embedding, size, batch_first=True)
+        self.lstm = LSTM(embedding, size)
         self.pool = pool
 
     def forward(self, tokens_BL, length_B):

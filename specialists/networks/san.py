@@ -7,6 +7,7 @@ import torch
 from torch import nn
 
 from specialists.networks.parts import Question, Stem
+from specialists.networks.portable import Linear
 
 
 class Network(nn.Module):
@@ -32,11 +33,11 @@ class Network(nn.Module):
         self.stem = Stem(grid, channels, blocks, width)
         self.question = Question(words, embedding, lstm, pool)
         # A 1x1 convolution of concat(question, image) is the sum of one linear map of each.
-        self.ask_image = nn.Linear(channels, attention)
-        self.ask_question = nn.Linear(lstm, attention, bias=False)
-        self.glimpse = nn.Linear(attention, glimpses)
-        self.hidden = nn.Linear(glimpses * channels + lstm, hidden)
-        self.answer = nn.Linear(hidden, answers)
+        self.ask_image = Linear(channels, attention)
+        self.ask_question = Linear(lstm, attention, bias=False)
+        self.glimpse = Linear(attention, glimpses)
+        self.hidden = Linear(glimpses * channels + lstm, hidden)
+        self.answer = Linear(hidden, answers)
 
     def forward(self, image_BRF, tokens_BL, length_B):
         image_BRF = self.stem(image_BRF)

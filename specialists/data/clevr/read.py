@@ -1,0 +1,79 @@
+"""What every VQA network reads: a fp16 memory map of image features, and the questions in columns.
+
+images.npy              (images, cells, channels) float16
+questions.safetensors   tokens (questions, longest) int16, left-aligned, 0 after the end; length, answer,
+                        family, category, image, split int32 (questions)
+eyes.safetensors        the weights of eyes that learned from these images (scene_cnn)
+meta.json               reader; words (with padding and unknown), answers, families, categories, splits, grid,
+                        the eyes and how well they read, digest of the others
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file
+
+from specialists.base.files import read_json
+from specialists.base.runtime import DEVICE
+from specialists.data.splits import SPLITS
+
+POOL = 16
+
+
+@dataclass(frozen=True)
+class Features:
+    images: torch.Tensor
+    questions: dict[str, torch.Tensor]
+    meta: dict
+
+    def rows(self, split):
+        """The question rows of one split."""
+        return (self.questions["split"] == SPLITS.index(split)).nonzero().squeeze(1)
+
+    def order(self, batch, generator):
+        """Positions within train for one epoch, shuffled, the questions of a batch alike in length.
+
+        The LSTM computes the padding too: sorting by length inside pools of batches halves its work.
+        """
+        length = self.questions["length"][self.rows("train")]
+        pools = torch.randperm(len(length), generator=generator).split(POOL * batch)
+        *full, last = torch.cat([pool[length[pool].argsort(stable=True)] for pool in pools]).split(batch)
+        return torch.cat([*(full[i] for i in torch.randperm(len(full), generator=generator)), last])
+
+    def batch(self, rows):
+        """((image_BRF, tokens_BL, length_B), answer_B); tokens end with the longest question of the batch."""
+        questions = self.questions
+        length_B = questions["length"][rows].long()
+        tokens_BL = questions["tokens"][rows, : int(length_B.max())].long()
+        image_BRF = self.images[questions["image"][rows].long()].float()
+        return tuple(x.to(DEVICE) for x in (image_BRF, tokens_BL, length_B)), self.labels(rows).to(DEVICE)
+
+    def labels(self, rows):
+        return self.questions["answer"][rows].long()
+
+    def groups(self, rows):
+        """The question family of each row, a position in `group_names`."""
+        return self.questions["family"][rows].long()
+
+    @property
+    def group_names(self):
+        return self.meta["families"]
+
+    @property
+    def shape(self):
+        """What the data give to a network: grid, channels, words, answers."""
+        return self.meta["grid"], self.images.shape[2], len(self.meta["words"]), len(self.meta["answers"])
+
+
+def load(folder):
+    meta = read_json(folder / "meta.json")
+    try:
+        images = np.load(folder / "images.npy", mmap_mode="c")
+        questions = load_file(folder / "questions.safetensors")
+    except (OSError, EOFError, ValueError, SafetensorError) as error:
+        raise ValueError(
+            f"{folder}: features cannot be read ({error}); run the features stage again"
+        ) from None
+    return Features(torch.from_numpy(images), questions, meta)

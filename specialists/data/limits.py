@@ -1,0 +1,9 @@
+"""Ranges of settings, checked before anything is computed with them."""
+
+
+def within(settings, limits):
+    """Refuse settings of which one is outside {name: (least, most)}."""
+    for name, (least, most) in limits.items():
+        value = getattr(settings, name)
+        if not least <= value <= most:
+            raise ValueError(f"{name}: {value} is out of range: {least} to {most}")

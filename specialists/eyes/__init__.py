@@ -1,0 +1,1 @@
+"""From pixels to features: networks that look at a picture, which no VQA network trains."""

@@ -1,0 +1,60 @@
+"""One method a file. What its `loss` asks for by name is what it is given:
+
+    task_MB        what each member pays for an example that it learns
+    logits_MBC     what each member says
+    teacher_MBC    what the base model that it started from says; who does not ask needs no teachers
+    k              how many members learn an example; who does not ask leaves nobody out: a generalist
+    generator      of random numbers
+    *, settings    those of its row in params.yaml
+
+It returns (loss_B, chosen_MB). The docstring of the file begins with the method's title. A file without
+`loss` is the base models as they are.
+"""
+
+import inspect
+from importlib import import_module
+from pathlib import Path
+
+from specialists.base import params
+
+GIVEN = ("task_MB", "logits_MBC", "teacher_MBC", "k", "generator")
+BESIDE = ("method", "sharing")  # keys of a row that are not for its loss
+
+
+class Method:
+    """A row of params.yaml `methods`: its loss, and what that needs."""
+
+    def __init__(self, row):
+        section = f"methods.{row}"
+        file = _file(params.optional(section, "method", str, row))
+        self.sharing = params.optional(section, "sharing", float, None)
+        self.trains = hasattr(file, "loss")
+        function = getattr(file, "loss", _untrained)
+        self._loss = params.configure(section, function, BESIDE)
+        asked = inspect.signature(function).parameters.values()
+        self._asks = [p.name for p in asked if p.kind is not p.KEYWORD_ONLY]
+        for name in self._asks:
+            if name not in GIVEN:
+                raise ValueError(f"{file.__file__}: loss asks for {name}; it is given {', '.join(GIVEN)}")
+
+    @property
+    def generalist(self):
+        return "k" not in self._asks
+
+    @property
+    def taught(self):
+        return "teacher_MBC" in self._asks
+
+    def loss(self, **given):
+        return self._loss(**{name: given[name] for name in self._asks})
+
+
+def _untrained():
+    """The loss of who is not trained."""
+
+
+def _file(name):
+    known = sorted(p.stem for folder in __path__ for p in Path(folder).glob("[!_]*.py"))
+    if name not in known:
+        raise ValueError(f"method: {name!r} is not a file of specialists/methods; known: {', '.join(known)}")
+    return import_module(f"specialists.methods.{name}")

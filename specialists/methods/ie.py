@@ -1,0 +1,1 @@
+"""IE: the independent ensemble, base models as they are."""

@@ -1,0 +1,1 @@
+"""From the metrics of cells to tables and pictures."""

@@ -1,0 +1,82 @@
+"""Whether params.yaml names only what there is, asked by every stage that trains before it does.
+
+The stage that misses a row comes hours later. Files of methods are parsed, never imported.
+"""
+
+import ast
+
+from specialists.tables.rows import listed
+from specialists.tables.titles import ROOM, parsed, source
+
+# What an axis of `table` names the rows of.
+SECTIONS = {
+    "networks": "networks",
+    "generalists": "methods",
+    "methods": "methods",
+    "students": "distill.methods",
+}
+
+
+def checked(tree):
+    """The params, if every row that `table`, the chosen cell and the student name is there."""
+    table = _section(tree, "table")
+    for axis, values in table.items():
+        if not isinstance(values, list):
+            found = f"{values!r} is {type(values).__name__}"
+            raise ValueError(f"params.yaml: table.{axis}: {found}, expected list")
+        for row in values if axis in SECTIONS else []:
+            _row(tree, f"table.{axis}", row, SECTIONS[axis])
+    _row(tree, "network", _section(tree, "network"), "networks")
+    _row(tree, "method", _section(tree, "method"), "methods")
+    _one_of(tree, "seed", _section(tree, "table.seeds"), "table.seeds, which have base models")
+    counts = ["all", *range(1, len(_section(tree, "table.members")) + 1)]
+    _one_of(tree, "k", counts, "the numbers of table.members")
+    if "networks" in table:  # students have a teacher and base models of their own
+        _one_of(tree, "network", table["networks"], "table.networks, which have base models")
+        _places(tree)
+        methods = [f"{method}-k{k}" for k in _section(tree, "table.ks") for method in table["methods"]]
+        _one_of(tree, "distill.teacher", [*table["generalists"], *methods], "the rows of table")
+    return tree
+
+
+def _places(tree):
+    """A method stands among generalists if and only if its loss asks for no k."""
+    for axis in ("generalists", "methods"):
+        for row in _section(tree, f"table.{axis}"):
+            file = source(row, tree["methods"][row], "methods")
+            if takes_k(file) != (axis == "methods"):
+                said = "takes k" if axis == "generalists" else "takes no k"
+                other = "methods" if axis == "generalists" else "generalists"
+                raise ValueError(
+                    f"params.yaml: table.{axis}: the loss of {row!r} {said}; it belongs to table.{other}"
+                )
+
+
+def takes_k(file):
+    functions = [node for node in parsed(f"methods/{file}.py").body if isinstance(node, ast.FunctionDef)]
+    return any(each.name == "loss" and "k" in [a.arg for a in each.args.args] for each in functions)
+
+
+def _row(tree, place, row, section):
+    """A row of a section that a place names; of networks and methods its file is there too."""
+    rows = _section(tree, section)
+    if row not in rows:
+        raise ValueError(f"params.yaml: {place}: {row!r} is no row of {section}; known: {listed(rows)}")
+    if section in ("networks", "methods"):
+        file = f"{section}/{source(row, rows[row], section)}.py"
+        if not (ROOM / file).exists():
+            raise ValueError(f"params.yaml: {section}.{row}: there is no specialists/{file}")
+
+
+def _one_of(tree, place, known, which):
+    value = _section(tree, place)
+    if value not in known:
+        raise ValueError(f"params.yaml: {place}: {value!r} is not among {which}; known: {listed(known)}")
+
+
+def _section(tree, path):
+    for key in path.split("."):
+        if not isinstance(tree, dict) or key not in tree:
+            raise ValueError(f"params.yaml: {path}: missing")
+        tree = tree[key]
+    return tree

@@ -1,0 +1,1 @@
+"""The only room that knows DVC's files and MLflow."""

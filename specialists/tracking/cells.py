@@ -1,0 +1,144 @@
+"""What a pipeline's folder has to show: each cell, with its numbers and all that they came from."""
+
+import re
+from dataclasses import dataclass
+from pathlib import Path
+
+from specialists.tables.rows import cell
+from specialists.tables.table import NUMBERS, number
+from specialists.tracking import pipeline
+from specialists.tracking.pipeline import content
+
+MACHINE = ("processor", "system", "python", "torch", "threads")
+PORTABLE = ("torch",)  # what of a machine can still decide a number of a portable stage
+
+
+@dataclass(frozen=True)
+class State:
+    """What the pipeline's folder has to show, now or at a commit."""
+
+    dataset: str
+    table: dict
+    page: str
+    rows: dict  # the cells of the table: title -> what its run shows
+    chosen: dict  # the same of the cell lane
+
+    @property
+    def best(self):
+        """The first cell of the row with the highest top-1."""
+        return max(self.rows, key=lambda title: self.means(title)["top1"])
+
+    def means(self, title):
+        """Over the seeds, of the row that a cell belongs to."""
+        report = self.table[title.rpartition("-s")[0]]["report"]
+        return {each: report[each]["mean"] for each in NUMBERS if each in report}
+
+    @property
+    def params(self):
+        """Those of the best row, for which the table's run stands where it is compared with cells."""
+        return self.rows[self.best]["params"] | {"cell.seed": "all"}
+
+    @property
+    def metrics(self):
+        """The means of the best row; and of every row the paper's two numbers, with their deviations."""
+        return self.means(self.best) | {  # top-1 first, with which the compare page opens
+            f"rows/{title} {each} {part}": value
+            for title, row in self.table.items()
+            for each in ("top1", "oracle")
+            for part, value in row["report"][each].items()
+            if value is not None
+        }
+
+    @property
+    def inputs(self):
+        """What all cells came from."""
+        return {title: row["inputs"] for title, row in self.rows.items()}
+
+
+def shown(read):
+    """The state whose files `read` gives as text."""
+    lock = pipeline.stages("dvc.lock", read("dvc.lock"))
+    try:
+        table, rows, chosen = content(read, "metrics/table.json"), {}, {}
+        made = pipeline.makers(lock)
+        sources = pipeline.sources({name: pipeline.locked(stage) for name, stage in lock.items()})
+        for path in made:
+            place = re.fullmatch(r"metrics/(cells/(.+)-s(\d+))\.json", path)
+            if place and place[2] in table:
+                row = table[place[2]]
+                each = row["network"], row["method"], row["k"], int(place[3])
+                rows[cell(*each)] = contents(lock, made, sources, read, place[1], *each)
+        if "specialize_cell" in lock:
+            network, method, k, seed, _ = lock["specialize_cell"]["cmd"].split()[-5:]
+            k = int(k) if k.isdecimal() else k  # or `all`
+            somebody_left_out = "families" in content(read, "metrics/curves/cell.json")
+            each = network, method, k if somebody_left_out else None, int(seed)
+            chosen[f"{cell(*each)} (cell)"] = contents(lock, made, sources, read, "cell", *each)
+        dataset = Path(lock["features"]["params"]["params.yaml"]["data"]["root"]).name
+        found = State(dataset, table, read("metrics/table.md"), rows, chosen)
+    except (LookupError, TypeError, AttributeError) as error:
+        raise ValueError(f"dvc.lock and metrics/ do not fit each other ({error!r})") from None
+    if not rows:
+        raise ValueError("metrics/table.json: no cell of it is in dvc.lock")
+    return found
+
+
+def contents(lock, made, sources, read, place, network, method, k, seed):
+    """Everything that a cell's run shows; `inputs` decides whether it is a new one.
+
+    The command is not among them: what it names is, and k where it counts.
+    """
+    blind = f"metrics/alone/{place}.json"
+    files = [f"models/{place}.safetensors", f"metrics/{place}.json", blind]
+    names = [made[path] for path in files if path in made]
+    metrics = content(read, f"metrics/{place}.json")
+    alone = content(read, blind)["report"] if blind in made else {}
+    generalist = "stages.specialize " in lock[names[0]]["cmd"]
+    axes = {"network": network, "method": method, "k": k or everybody(generalist), "seed": seed}
+    # The compare page opens on the first three params that differ, by name, and shows ten letters of a value.
+    params = {f"cell.{key}": value for key, value in axes.items()}
+    params["cell.row"] = f"{method}{k or ''}"
+    for name in sorted(set().union(names, *(sources[name] for name in names))):
+        for section in pipeline.decided(lock[name]).items():
+            params |= flat(*section)
+    stages = [lock[name] for name in names]
+    deps = {dep["path"]: dep["md5"] for stage in stages for dep in stage["deps"] if dep["path"] not in files}
+    machine = environment(read, f"metrics/environment/{place}.json")
+    computed_on = {key: machine[key] for key in PORTABLE} if pipeline.portable(stages[0]) else machine
+    return {
+        "inputs": [deps, params, computed_on],
+        "data": deps["data/features"],
+        "params": params,
+        "metrics": {n: number(place, metrics, "report", n) for n in NUMBERS}
+        | {f"select/{n}": number(place, metrics, "select", n) for n in NUMBERS}
+        | {f"{modality}_alone": value for modality, value in alone.items()}
+        | {"parameters": metrics["parameters"]},
+        "curve": content(read, f"metrics/curves/{place}.json")["curve"],
+        "tags": {key: str(value) for key, value in (axes | machine).items()}
+        | {"command": " && ".join(stage["cmd"] for stage in stages)},
+    }
+
+
+def everybody(generalist):
+    """What stands for k where there is none: all members learn an example, or a student is alone."""
+    return "all" if generalist else "none"
+
+
+def environment(read, path):
+    """What computed a number, as far as is known."""
+    try:
+        known = content(read, path)
+    except (OSError, ValueError):
+        known = {}
+    machine = {key: known.get(key, "unknown") for key in MACHINE}
+    if "capabilities" in known:  # of older numbers nobody knows them
+        machine["capabilities"] = " ".join(known["capabilities"])
+    return machine
+
+
+def flat(title, value):
+    if not isinstance(value, dict):
+        return {title: value}
+    return {
+        key: leaf for part, inner in value.items() for key, leaf in flat(f"{title}.{part}", inner).items()
+    }

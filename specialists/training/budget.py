@@ -1,0 +1,56 @@
+"""How long to train and how: optimizer and learning rate, as a section of params.yaml says."""
+
+import math
+from dataclasses import dataclass
+
+import torch
+
+
+@dataclass(frozen=True)
+class Budget:
+    """How long and how: the optimizer, and the learning rate over the steps.
+
+    It climbs to `lr` during the share `warmup` of all steps, then falls to `lr_end` along a half cosine; with
+    `drops` it stays, times `factor` from each of these shares on. SGD is that of Nesterov, with momentum 0.9.
+    """
+
+    epochs: int
+    batch: int
+    lr: float
+    lr_end: float = 0.0
+    optimizer: str = "adam"
+    weight_decay: float = 0.0
+    warmup: float = 0.0
+    drops: list[float] = ()
+    factor: float = 0.1
+
+    def __post_init__(self):
+        if self.epochs < 1 or self.batch < 1:
+            raise ValueError(f"epochs {self.epochs} and batch {self.batch} must be at least 1")
+        if not 0 <= self.lr_end <= self.lr:
+            raise ValueError(f"lr_end {self.lr_end} is out of range: 0 to lr = {self.lr}")
+        if self.optimizer not in ("adam", "sgd"):
+            raise ValueError(f"optimizer: {self.optimizer!r} is unknown; known: adam, sgd")
+        for name, share in (("warmup", self.warmup), *(("drops", drop) for drop in self.drops)):
+            if not 0 <= share < 1:
+                raise ValueError(f"{name}: {share} is out of range: a share of all steps, below 1")
+
+    def rate(self, done):
+        """The learning rate when the share `done` of all steps is done."""
+        if done < self.warmup:
+            return self.lr * done / self.warmup
+        if self.drops:
+            return self.lr * self.factor ** sum(done >= drop for drop in self.drops)
+        fallen = (done - self.warmup) / (1 - self.warmup)
+        return self.lr_end + (self.lr - self.lr_end) * (1 + math.cos(math.pi * fallen)) / 2
+
+    def make(self, module):
+        """The optimizer of a module; weights decay, biases and normalisation do not."""
+        weights = [p for p in module.parameters() if p.ndim > 1]
+        groups = [
+            {"params": weights, "weight_decay": self.weight_decay},
+            {"params": [p for p in module.parameters() if p.ndim <= 1], "weight_decay": 0.0},
+        ]
+        if self.optimizer == "adam":
+            return torch.optim.Adam(groups, lr=self.lr, fused=True)
+        return torch.optim.SGD(groups, lr=self.lr, momentum=0.9, nesterov=True, fused=True)

@@ -1,0 +1,120 @@
+"""The one loop: fit members to batches, checkpoint, and go on after a kill as if nothing had happened.
+
+M members, B batch, C answers
+"""
+
+import hashlib
+import math
+import sys
+import time
+
+import torch
+from tqdm import tqdm
+
+from specialists.answers import metrics
+from specialists.answers.ensemble import answer
+from specialists.base.runtime import DEVICE
+from specialists.training import checkpoint
+
+SAVE_SECONDS = 30
+
+
+def mix(*parts):
+    """One seed from several parts, so that seed 1 of member 0 is not seed 0 of member 1."""
+    return int.from_bytes(hashlib.sha256(repr(parts).encode()).digest()[:7])
+
+
+def fit(ensemble, data, loss, budget, seed, scratch):
+    """Train all members on the same batches; returns (one record per epoch, seconds in all).
+
+    `loss(logits_MBC, label_B, position_B, generator)` -> (loss_B, chosen_MB or None), where `position` counts
+    within the train split. Order and noise of an epoch depend on (seed, epoch) alone. What `data` must offer
+    is said in specialists/data/__init__.py; `scratch` is the file of the checkpoint.
+    """
+    train = data.rows("train")
+    examples = len(data.order(budget.batch, torch.Generator()))
+    steps = math.ceil(examples / budget.batch)
+    optimizer, generator = budget.make(ensemble), torch.Generator(DEVICE)
+    state = checkpoint.restore(scratch, ensemble, optimizer, generator)
+    saved = start = time.monotonic()
+    before = state["seconds"]
+
+    def save():
+        state["seconds"] = before + time.monotonic() - start
+        checkpoint.save(scratch, ensemble, optimizer, generator, state)
+
+    title = scratch.stem.rpartition("-")[0]
+    with Progress(title, budget.epochs * steps, state["step"]) as progress:
+        for epoch in range(state["step"] // steps, budget.epochs):
+            order = data.order(budget.batch, torch.Generator().manual_seed(mix(seed, epoch)))
+            if state["step"] == epoch * steps:
+                generator.manual_seed(mix(seed, epoch, "noise"))
+                state |= {"loss": 0.0, "chosen": 0}
+            ensemble.train()
+            for position in order.split(budget.batch)[state["step"] - epoch * steps :]:
+                inputs, label = data.batch(train[position])
+                logits_MBC = ensemble(*inputs, generator=generator)
+                loss_B, chosen_MB = loss(logits_MBC, label, position, generator)
+                if (bad_B := ~loss_B.isfinite().cpu()).any():
+                    row, value = train[position][bad_B][0], loss_B[bad_B][0]
+                    raise ValueError(f"the loss of row {row} is {value} at step {state['step']}")
+                for group in optimizer.param_groups:
+                    group["lr"] = budget.rate(state["step"] / (budget.epochs * steps))
+                optimizer.zero_grad()
+                loss_B.mean().backward()
+                optimizer.step()
+                state["step"] += 1
+                state["loss"] += loss_B.detach().double().sum().item()
+                state["chosen"] = state["chosen"] + (0 if chosen_MB is None else chosen_MB.sum(1))
+                progress.step()
+                if time.monotonic() - saved > SAVE_SECONDS and state["step"] % steps:
+                    save()
+                    saved = time.monotonic()
+            state["curve"].append(_record(ensemble, data, state, examples))
+            progress.line(epoch + 1, budget.epochs, state["curve"][-1])
+            save()
+    return state["curve"], state["seconds"]
+
+
+def _record(ensemble, data, state, examples):
+    rows = data.rows("select")
+    logits_MBC = answer(ensemble, data, rows)
+    select = metrics.accuracy(logits_MBC, data.labels(rows))
+    record = {
+        "loss": state["loss"] / examples,
+        "select_top1": select["top1"],
+        "select_oracle": select["oracle"],
+    }
+    return record if isinstance(state["chosen"], int) else record | {"chosen": state["chosen"].tolist()}
+
+
+class Progress:
+    """A bar with the time left on a terminal, a line per epoch elsewhere."""
+
+    def __init__(self, title, steps, done):
+        self.title, self.steps, self.done, self.first = title, steps, done, done
+        self.start = time.monotonic()
+        self.bar = tqdm(
+            total=steps,
+            initial=done,
+            desc=title,
+            unit="step",
+            dynamic_ncols=True,
+            disable=not sys.stderr.isatty(),
+        )
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.bar.close()
+
+    def step(self):
+        self.done += 1
+        self.bar.update()
+
+    def line(self, epoch, epochs, record):
+        numbers = "  ".join(f"{name} {value:.4g}" for name, value in record.items() if name != "chosen")
+        left = (time.monotonic() - self.start) / (self.done - self.first) * (self.steps - self.done)
+        text = f"{self.title}  epoch {epoch}/{epochs}  {numbers}  {left:.0f} s left"
+        self.bar.write(text, file=sys.stderr)

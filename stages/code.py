@@ -1,0 +1,44 @@
+"""python -m stages.code
+
+Check what params.yaml names before anything trains, and list the code that each kind of stage, each network,
+each method and each format of data can run. Every other stage depends on one to four of these lists: a digest
+each, which comments and docstrings do not change.
+
+It runs with every `dvc repro`, in half a second, and stales nothing where the digests are the same.
+
+reads   params.yaml; stages/**/*.py, specialists/**/*.py, accepted.csv
+writes  code/STAGE.txt, code/networks/ROW.txt, code/methods/ROW.txt; of the formats of specialists/data:
+        code/data/FORMAT.txt, code/stand_in/FORMAT.txt, code/features/FORMAT.txt;
+        scratch/code.txt: every list with its files, for people
+"""
+
+from pathlib import Path
+
+from specialists.base.command import run
+from specialists.base.files import replacing
+from specialists.base.params import load, read
+from specialists.tables.checked import checked
+from specialists.tracking import code
+
+FOLDER = Path("code")
+
+
+def main():
+    checked(load())
+    root = read("code", str)
+    texts = code.written(root, load(), code.here(root))
+    with replacing("scratch/code.txt") as draft:
+        draft.write_text(code.page(root, load(), code.here(root)))
+    for path in sorted(FOLDER.rglob("*"), reverse=True):  # what is in a folder comes before the folder
+        if path.is_dir() and not path.is_symlink():
+            if not any(path.iterdir()):
+                path.rmdir()
+        elif path.relative_to(FOLDER).as_posix() not in texts:
+            path.unlink()
+    for name, text in texts.items():
+        with replacing(FOLDER / name) as draft:
+            draft.write_text(text)
+
+
+if __name__ == "__main__":
+    run(main)

@@ -1,0 +1,138 @@
+"""python -m tools.pages
+
+Put each table into its page, README.md or one of docs/: between the markers that name its file. There a
+method links to its params, its top-1 to the stage that computed it, and the name of its run in MLflow to its
+metrics; below stands which machine it was. For the repository root, after `dvc repro`; a test fails when the
+two differ.
+
+reads   README.md, docs/, metrics/table.*, metrics/environment, params.yaml, dvc.yaml, here and in pipelines/
+writes  README.md, docs/
+"""
+
+import csv
+import re
+from pathlib import Path
+
+from specialists.base.command import output, run
+from specialists.base.files import read_json, replacing
+from specialists.base.params import load
+from specialists.tables.rows import cell
+from specialists.tracking import pipeline
+
+MARKED = re.compile(r"(<!-- (\S*?)metrics/table\.md -->\n).*?(<!-- end -->)", re.DOTALL)
+
+
+def main():
+    root = Path(".")
+    for name in pages(root):
+        text = filled((root / name).read_text(), name, root)
+        with replacing(root / name) as draft:
+            draft.write_text(text)
+
+
+def pages(root):
+    """Of the pages, from the root."""
+    return ["README.md", *sorted(f"docs/{page.name}" for page in (root / "docs").glob("*.md"))]
+
+
+def filled(text, name, root):
+    """The page of that name with the tables as they are in the files."""
+    up = "../" * name.count("/")
+
+    def table(marked):
+        opening, folder, end = marked.groups()
+        return opening + linked(root, folder).replace("](", f"]({up}") + origin(root / folder) + end
+
+    return MARKED.sub(table, text)
+
+
+def faults(root):
+    """(page, in what it is not as the tables in git); each of these has its markers once, in one page."""
+    marked = []
+    for name in pages(root):
+        try:
+            text = (root / name).read_text()
+            marked += [f"{m[2]}metrics/table.md" for m in MARKED.finditer(text)]
+            if filled(text, name, root) != text:
+                yield name, "a table or its links are not as computed; run python -m tools.pages"
+        except (OSError, ValueError, KeyError) as error:
+            yield name, f"cannot be compared with the tables ({error})"
+    for table in output("git", "ls-files", "*metrics/table.md", folder=root).split():
+        if marked.count(table) != 1:
+            yield table, f"{marked.count(table)} times between markers in README.md and docs/, not once"
+
+
+def linked(root, folder):
+    """The table of the pipeline in `folder` (empty or with a slash at its end), with links."""
+    title, rule, *lines = (root / f"{folder}metrics/table.md").read_text().splitlines()
+    order = csv.DictReader((root / f"{folder}metrics/table.csv").read_text().splitlines())
+    params = load(root / f"{folder}params.yaml")
+    stages = pipeline.resolved(pipeline.stages(root / f"{folder}dvc.yaml"), params)
+    columns = [column.strip() for column in title.split("|")[1:-1]]
+    done = [f"{title} run |", f"{rule}---|"]
+    for line, row in zip(lines, order, strict=True):
+        shown = dict(zip(columns, line.split("|")[1:-1], strict=True))
+        name = cell(row["network"], row["method"], row["k"] or None, params["table"]["seeds"][0])
+        stage = trainer(stages, name)
+        section = own_params(stages[stage], row["method"])
+        shown["method"] = link(root, shown["method"], f"{folder}params.yaml", section, section)
+        shown["top-1"] = link(
+            root, shown["top-1"], f"{folder}dvc.yaml", f"stages.{stage.split('@')[0]}", stage
+        )
+        shown["run"] = f"[`{name}`]({folder}metrics/cells/{name}.json)"
+        done.append(f"| {' | '.join(text.strip() for text in shown.values())} |")
+    return "\n".join(done) + "\n"
+
+
+def origin(folder):
+    """On which machines the stages that train wrote the numbers of a table, and in what time."""
+    files = [
+        path for part in ("base", "cells") for path in (folder / f"metrics/environment/{part}").glob("*.json")
+    ]
+    if not files:
+        return ""
+    ran = [read_json(path) for path in files]
+    machines = sorted({machine(each) for each in ran})
+    hours = sum(each["wall_seconds"] for each in ran) / 3600
+    return f"\nComputed on {' and '.join(machines)}: {hours:.1f} hours of one thread.\n"
+
+
+def machine(environment):
+    """Processor and torch; in brackets what makes processors of one name differ where they round to bf16."""
+    kept = environment["capabilities"] if "capabilities" in environment else []  # unknown of older numbers
+    told = f" ({', '.join(tells)})" if (tells := [each for each in kept if each.endswith("bf16")]) else ""
+    return f"{environment['processor']}{told}, torch {environment['torch']}"
+
+
+def trainer(stages, name):
+    """The stage that trains a cell, known by the curve that it writes."""
+    curve = f"metrics/curves/cells/{name}.json"
+    for stage, content in stages.items():
+        if curve in pipeline.paths(content)["outs"]:
+            return stage
+    raise ValueError(f"dvc.yaml: no stage makes {curve}, of which metrics/table.csv has a row")
+
+
+def own_params(stage, method):
+    """The section of params.yaml that tells the row of a method from others: its own, or the student's."""
+    own = [f"methods.{method}", f"distill.methods.{method}", "distill"]
+    return next(section for section in own if section in stage["params"])
+
+
+def link(root, text, path, key, hint):
+    """To the line that opens a key of dvc.yaml or params.yaml, its levels separated by dots."""
+    names, found = key.split("."), []  # the levels of `key` that the line lies in
+    for number, line in enumerate((root / path).read_text().splitlines(), 1):
+        if not line.strip() or line.startswith("#"):
+            continue
+        depth = (len(line) - len(line.lstrip())) // 2
+        found = found[:depth]
+        if len(found) == depth < len(names) and line.strip().startswith(f"{names[depth]}:"):
+            found.append(names[depth])
+        if found == names:
+            return f'[{text.strip()}]({path}#L{number} "{hint}")'
+    raise ValueError(f"{path}: no {key}, which a row of the table comes from")
+
+
+if __name__ == "__main__":
+    run(main)

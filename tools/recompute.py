@@ -1,0 +1,141 @@
+"""python -m tools.recompute CELL
+
+Train and evaluate one cell again in a scratch clone of HEAD, and compare with what is committed. Every file
+must be the same to the bit: in portable mode on any machine with the same torch, in fast mode on the machine
+that computed it. On another no accuracy may differ by more than five points, which is as far as one of 72
+cells went from an EPYC to a Xeon. It starts from the features and base models in DVC's cache; where one is
+not there, all that the cell is made of is computed first.
+
+reads   dvc.lock and metrics/ of HEAD, DVC's cache
+writes  nothing that stays
+"""
+
+import os
+import shlex
+import signal
+import subprocess
+import sys
+import tempfile
+from hashlib import md5
+from pathlib import Path
+
+from specialists.base import environment
+from specialists.base.command import output, run
+from specialists.base.files import read_json
+from specialists.tracking import pipeline
+from specialists.tracking.cells import PORTABLE
+
+TOLERANCE = 5.0
+HEAD = pipeline.at("HEAD")
+
+
+def main(cell: str):
+    lock = pipeline.stages("dvc.lock", HEAD("dvc.lock"))
+    names = makers(lock, cell)
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # as an error, after which the clone is removed
+    os.environ["PATH"] = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
+    with tempfile.TemporaryDirectory(prefix="recompute-") as scratch:
+        folder = clone(scratch)
+        missing = checkout(lock, names, folder)
+        if missing:
+            print(f"not all in DVC's cache, so computed first: {', '.join(missing)}")
+        commands = [shlex.join(["dvc", "repro", "--quiet", "--no-commit", *missing])] if missing else []
+        stages = [lock[name] for name in names]
+        print(f"{cell}: {expected([*(lock[name] for name in missing), *stages])}", flush=True)
+        for command in [*commands, *(stage["cmd"] for stage in stages)]:
+            attempt(command, folder)
+        compare(stages, folder, cell)
+
+
+def makers(lock, cell):
+    """The stages that make a cell: what trains it, and what measures it."""
+    made = pipeline.makers(lock)
+    files = (
+        f"models/cells/{cell}.safetensors",
+        f"metrics/cells/{cell}.json",
+        f"metrics/alone/cells/{cell}.json",
+    )
+    names = [made[file] for file in files if file in made]
+    if len(names) < 2:
+        cells = sorted(Path(path).stem for path in made if path.startswith("metrics/cells/"))
+        raise ValueError(f"CELL: {cell!r} is not in dvc.lock; known: {', '.join(cells)}")
+    return names
+
+
+def clone(scratch):
+    """This folder in a clone of HEAD, which shares the cache of DVC, if there is one.
+
+    By a link: DVC cannot write a path with letters like ü into its settings.
+    """
+    top = Path(output("git", "rev-parse", "--show-toplevel").removesuffix("\n"))
+    output("git", "clone", "--quiet", str(top), scratch)
+    folder = Path(scratch) / Path.cwd().relative_to(top)
+    ours, there = (
+        Path(output("dvc", "cache", "dir", folder=each).removesuffix("\n")) for each in (".", folder)
+    )
+    if ours.exists() and not there.exists():
+        there.parent.mkdir(parents=True, exist_ok=True)
+        there.symlink_to(ours)
+    return folder
+
+
+def checkout(lock, names, folder):
+    """Fetch what the stages read from the cache; those that must be computed if not all is there."""
+    made = pipeline.makers(lock)
+    own = {path for path, name in made.items() if name in names}
+    wanted = {path for name in names for path in pipeline.locked(lock[name])["deps"]} - own
+    inputs = [p for p in made if any(p == dep or p.startswith(f"{dep}/") for dep in wanted)]
+    done = subprocess.run(["dvc", "checkout", "--quiet", *inputs], cwd=folder, capture_output=True)
+    return list(dict.fromkeys(made[path] for path in inputs)) if done.returncode else []
+
+
+def expected(stages):
+    """How long the training of some stages took, as far as is known."""
+    curves = [
+        out for stage in stages for out in pipeline.locked(stage)["outs"] if out.startswith("metrics/curves/")
+    ]
+    paths = [Path(curve.replace("/curves/", "/environment/", 1)) for curve in curves]
+    records = [read_json(path) for path in paths if path.exists()]
+    minutes = sum(record["wall_seconds"] for record in records) / 60
+    machines = sorted({record["processor"] for record in records})
+    return f"training took {minutes:.1f} minutes on {' and '.join(machines) or 'a machine that nobody knows'}"
+
+
+def attempt(command, folder):
+    """Run a command that ends with us, and all that it started."""
+    with subprocess.Popen(command, shell=True, cwd=folder, process_group=0) as process:
+        try:
+            failed = process.wait()
+        except BaseException:
+            os.killpg(process.pid, signal.SIGKILL)
+            raise
+    if failed:
+        raise ValueError(f"{command}: failed, see above")
+
+
+def compare(stages, folder, cell):
+    """Print how the outputs in `folder` differ from those of dvc.lock, and exit with 1 if they must not."""
+    outs = [out for stage in stages for out in stage["outs"]]
+    changed = [out["path"] for out in outs if _md5(folder / out["path"]) != out["md5"]]
+    if not changed:
+        print(f"{cell}: the same to the bit, {len(outs)} files")
+        return
+    then = pipeline.content(HEAD, f"metrics/cells/{cell}.json")["report"]
+    now = read_json(folder / f"metrics/cells/{cell}.json")["report"]
+    gap = max(abs(then[name] - now[name]) for name in ("top1", "oracle", "single"))
+    old, here = pipeline.content(HEAD, f"metrics/environment/cells/{cell}.json"), environment.machine()
+    portable = pipeline.portable(stages[0])
+    same = all(old.get(key) == here[key] for key in (PORTABLE if portable else here))
+    where = f"another machine ({old['processor']}, torch {old['torch']})"
+    if same:
+        where = "some machine in portable mode, which is the same on all" if portable else "this machine"
+    print(f"{cell}: computed on {where}; differs: {', '.join(changed)}; accuracies by up to {gap:.2f} points")
+    sys.exit(same or gap > TOLERANCE)
+
+
+def _md5(path):
+    return md5(path.read_bytes(), usedforsecurity=False).hexdigest()
+
+
+if __name__ == "__main__":
+    run(main)

@@ -1,0 +1,177 @@
+"""python -m tools.reproduce FOLDER
+
+Compute what is not up to date in the pipeline of FOLDER, show it in MLflow, put the tables into README.md and
+docs/. It is `dvc repro` with as many stages side by side as there are processors (JOBS=1: one at a time); it
+says which stage of how many, whose epoch it is, and what training is left. Killed, it goes on where it was.
+
+reads   dvc.yaml, params.yaml; metrics/environment: how long a stage trained when its number was committed
+writes  what the stages and tools.pages write
+"""
+
+import json
+import os
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from concurrent.futures import FIRST_COMPLETED, ThreadPoolExecutor, wait
+from contextlib import suppress
+from pathlib import Path
+
+from specialists.base.command import output, run
+from specialists.base.files import read_json
+from specialists.base.params import load
+from specialists.tracking import pipeline
+
+ROOT = Path(__file__).resolve().parents[1]
+BEGUN = re.compile(r"Running stage '(.+)':|Stage '(.+)' is cached - skipping run")
+SILENT = re.compile(r"$|> python -m |(Updating|Generating) lock|Stage '.+' didn't change|Use `dvc push`")
+ADVICE = "To track the changes with git, run:"  # and what DVC says after it
+NAMED = 4  # files that differ, in the last line
+
+
+def main(folder: str):
+    for ending in (signal.SIGTERM, signal.SIGHUP):
+        signal.signal(ending, signal.default_int_handler)
+    if not Path(folder, "dvc.yaml").is_file():
+        known = sorted(str(path.parent.relative_to(ROOT)) for path in ROOT.glob("pipelines/*/dvc.yaml"))
+        raise ValueError(f"FOLDER: {folder!r} holds no dvc.yaml; known: ., {', '.join(known)}")
+    jobs = os.getenv("JOBS") or str(len(os.sched_getaffinity(0)))
+    if not jobs.isdecimal() or not int(jobs):
+        raise ValueError(f"JOBS: {jobs!r} is not a number of stages")
+    os.chdir(folder)
+    stages = pipeline.resolved(pipeline.stages("dvc.yaml"), load())
+    before = pipeline.sources({name: pipeline.paths(stage) for name, stage in stages.items()})
+    whole("dvc.lock")
+    Work({"code": stages["code"]}, before, 1).do()  # which decides what is stale
+    stale = json.loads(output("dvc", "status", "--json")).keys() - {"code"}
+    todo = {name: stage for name, stage in stages.items() if name in stale or before[name] & stale}
+    Work(todo, before, int(jobs)).do()
+    if "track" not in todo:  # a fresh clone has nothing in MLflow, and nothing for DVC to do about it
+        print(output(sys.executable, "-m", "stages.track"), end="")
+    if "register" in stages and "register" not in todo:
+        print(output(sys.executable, "-m", "stages.register", "student"), end="")
+    output(sys.executable, "-m", "tools.pages", folder=ROOT)
+    print(verdict())
+
+
+def whole(lock):
+    """DVC writes its lock in place: a kill in that moment cuts it short."""
+    try:
+        if Path(lock).exists():
+            pipeline.stages(lock)
+    except ValueError as error:
+        hint = "delete it, or take it from git: what DVC's cache holds is not computed again"
+        raise ValueError(f"{error}; {hint}") from None
+
+
+def verdict():
+    """Whether what was computed is what git holds."""
+    changed = [line[3:] for line in output("git", "status", "--short", folder=ROOT).splitlines()]
+    if not changed:
+        return "git status is clean: these are the numbers in git"
+    more = f" and {len(changed) - NAMED} more" if len(changed) > NAMED else ""
+    return (
+        f"not as in git: {', '.join(changed[:NAMED])}{more}; `git add --all` and `dvc push` keep it, "
+        "`git checkout .` returns to what was"
+    )
+
+
+class Work:
+    """Stages side by side, each when all before it are done; first those on which most training waits."""
+
+    def __init__(self, stages, before, jobs):
+        self.before = {name: before[name] & stages.keys() for name in stages}
+        self.recorded = {name: recorded(stage) for name, stage in stages.items()}
+        self.jobs, self.begun, self.screen = jobs, 0, sys.stdout.isatty()
+        self.running, self.took = {}, {}  # name -> (its process, when it began); -> seconds, when done
+
+    def do(self):
+        waiting, failed, futures = self.queue(), [], {}
+        with ThreadPoolExecutor(self.jobs) as pool:
+            try:
+                while futures or (waiting and not failed):
+                    ready = [name for name in waiting if self.before[name] <= self.took.keys()]
+                    for name in ready[: 0 if failed else self.jobs - len(futures)]:
+                        waiting.remove(name)
+                        futures[pool.submit(self.repro, name)] = name
+                    over, _ = wait(futures, timeout=1, return_when=FIRST_COMPLETED)
+                    failed += [name for name in map(futures.pop, over) if name not in self.took]
+                    self.say()
+            finally:
+                for process, _ in list(self.running.values()):  # if this was interrupted
+                    with suppress(ProcessLookupError):
+                        os.killpg(process.pid, signal.SIGINT)
+        if failed:
+            raise ValueError(f"{', '.join(failed)}: failed, see above; ./reproduce goes on from there")
+
+    def queue(self):
+        """All stages, those first after which the longest training comes."""
+        longest = {}
+        for name in sorted(self.before, key=lambda name: len(self.before[name]), reverse=True):
+            after = [longest[each] for each in self.before if name in self.before[each]]
+            longest[name] = self.recorded[name] + max(after, default=0)
+        return sorted(self.before, key=longest.get, reverse=True)
+
+    def repro(self, name):
+        """`dvc repro` of one stage; what it prints, without what DVC does."""
+        self.begun += 1
+        place = f"[{self.begun:2}/{len(self.before)}] " if len(self.before) > 1 else ""
+        command = ["dvc", "--wait-for-lock", "repro", "--single-item", name]
+        said = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT, "text": True}
+        # In a group of its own, for DVC leaves interrupts to the command that it runs.
+        with subprocess.Popen(command, start_new_session=True, **said) as process:
+            self.running[name], advice = (process, time.monotonic()), False
+            for line in map(str.rstrip, process.stdout):
+                advice = advice or line == ADVICE
+                if begun := BEGUN.match(line):
+                    self.say(f"{place}{name}{': from DVC cache' if begun[2] else self.left()}")
+                elif not advice and not SILENT.match(line):
+                    self.say(line)
+        if not process.returncode:
+            self.took[name] = self.elapsed(name)
+        del self.running[name]
+
+    def left(self):
+        """How much training is left, by what it took when it was committed and the pace until now."""
+        known = [name for name in self.took if self.recorded[name]]
+        pace = sum(map(self.took.get, known)) / sum(map(self.recorded.get, known)) if known else 1.0
+        ahead = pace * sum(seconds for name, seconds in self.recorded.items() if name not in self.took)
+        ahead -= sum(self.elapsed(name) for name in [*self.running] if self.recorded[name])
+        return f"  ({duration(ahead / self.jobs)} of training left)" if ahead > 0 else ""
+
+    def elapsed(self, name):
+        now = time.monotonic()
+        return now - self.running.get(name, (None, now))[1]
+
+    def say(self, line=None):
+        """Print a line; on a terminal what is running stands below."""
+        running = ", ".join(f"{name} {duration(self.elapsed(name))}" for name in [*self.running])
+        text = "" if line is None else f"{line}\n"
+        if self.screen:
+            width = shutil.get_terminal_size().columns - 1
+            text = f"\r\033[K{text}{running:.{width}}"
+        sys.stdout.write(text)
+        sys.stdout.flush()
+
+
+def recorded(stage):
+    """The seconds that a stage trained when its number was committed; 0 for what does not train."""
+    for path in pipeline.paths(stage)["outs"]:
+        record = Path(path.replace("metrics/curves/", "metrics/environment/"))
+        if path.startswith("metrics/curves/") and record.exists():
+            return read_json(record)["wall_seconds"]
+    return 0.0
+
+
+def duration(seconds):
+    minutes = round(seconds / 60)
+    if seconds < 100:
+        return f"{seconds:.0f} s"
+    return f"{minutes} min" if minutes < 100 else f"{minutes // 60} h {minutes % 60} min"
+
+
+if __name__ == "__main__":
+    run(main)

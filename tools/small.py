@@ -1,0 +1,120 @@
+"""python -m tools.small FOLDER [--fresh] [--record]
+
+Run a pipeline at smoke scale: that of FOLDER (`.` is the root's, pipelines/cifar100 another), with small.yaml
+laid over params.yaml, in a copy of this checkout in scratch/small. The copy is made anew, but keeps its own
+DVC cache, so that what has not changed is not computed again; with --fresh it is. --record is --fresh, and
+then writes down the md5 of every output, which the tests compare on every machine.
+
+reads   the checkout: what git tracks or does not ignore; params.yaml, small.yaml
+writes  scratch/small/NAME: all of the pipeline; with --record tests/portable.md5
+"""
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import yaml
+
+from specialists.base.command import output, run
+from specialists.base.files import replacing
+from specialists.base.params import load
+from specialists.tracking import pipeline
+
+ROOT = Path(__file__).resolve().parents[1]
+RECORD = "tests/portable.md5"
+NUMBERS = re.compile(r"(?P<folder>.*/)?(dvc\.lock|metrics/(?P<file>.*))")
+OF_PAGES = re.compile(r"table\.\w+")  # what README.md and docs/ show of other pipelines
+
+
+def main(folder: str, *, fresh: bool = False, record: bool = False):
+    if record and Path(folder) != Path("."):
+        raise ValueError(f"FOLDER: {folder!r}: {RECORD} is of the root, which is `.`")
+    copy = ROOT / "scratch/small" / (Path(folder).name or "root")
+    if fresh or record:
+        shutil.rmtree(copy, ignore_errors=True)
+    place = prepare(ROOT, copy, folder)
+    repro(place)
+    print(f"the table: {place.relative_to(ROOT)}/metrics/table.md")
+    if record:
+        with replacing(ROOT / RECORD) as draft:
+            draft.write_text(digests(place))
+
+
+def prepare(source, copy, folder):
+    """Make `copy` anew from the checkout `source`; returns where in it dvc runs the pipeline of `folder`."""
+    source, copy = Path(source), Path(copy)
+    params = overlaid(source / folder)
+    _empty(copy)
+    listed = output("git", "ls-files", "-z", "--cached", "--others", "--exclude-standard", folder=source)
+    for name in filter(None, listed.split("\0")):
+        if (source / name).exists() and not _left_out(name, folder):
+            (copy / name).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy2(source / name, copy / name, follow_symlinks=False)
+    (copy / folder / "params.yaml").write_text(yaml.safe_dump(params, sort_keys=False))
+    output("git", "init", "--quiet", folder=copy)  # without, DVC sees that scratch/ is ignored and refuses
+    return copy / folder
+
+
+def _empty(copy):
+    """Remove all but DVC's cache."""
+    kept = copy / ".dvc/cache"
+    for path in [*copy.glob("*"), *(copy / ".dvc").glob("*")]:
+        if path not in (kept, kept.parent):
+            shutil.rmtree(path) if path.is_dir() and not path.is_symlink() else path.unlink()
+
+
+def _left_out(name, folder):
+    """Whether a file is a number: of this pipeline, or of another one and in no page."""
+    number = NUMBERS.fullmatch(name)
+    if not number:
+        return False
+    ours = Path(number["folder"] or ".") == Path(folder)
+    return ours or not OF_PAGES.fullmatch(number["file"] or "")
+
+
+def overlaid(folder):
+    """params.yaml with small.yaml laid over it."""
+    path = folder / "small.yaml"
+    try:
+        over = yaml.safe_load(path.read_text())
+    except FileNotFoundError:
+        known = sorted(str(each.parent.relative_to(ROOT)) for each in ROOT.glob("pipelines/*/small.yaml"))
+        raise ValueError(f"{path}: not found; known: ., {', '.join(known)}") from None
+    except yaml.YAMLError as error:
+        raise ValueError(f"{path}: not YAML: {error}") from None
+    return merged(load(folder / "params.yaml"), over, path)
+
+
+def merged(tree, over, place):
+    """A tree with the values of `over`: mapping into mapping, anything else in place of what was there."""
+    if not isinstance(tree, dict) or not isinstance(over, dict):
+        if isinstance(tree, dict) or isinstance(over, dict):
+            raise ValueError(f"{place}: found {over!r}, where params.yaml has {tree!r:.100}")
+        return over
+    for key in over:
+        if key not in tree:
+            raise ValueError(f"{place}: {key}: is not in params.yaml; known: {', '.join(map(str, tree))}")
+    return tree | {key: merged(tree[key], over[key], f"{place}: {key}") for key in over}
+
+
+def repro(place, *targets, **environment):
+    """`dvc repro` in a small pipeline; what it logs to MLflow stays there."""
+    env = os.environ | {"PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}"} | environment
+    env.pop("MLFLOW_TRACKING_URI", None)
+    done = subprocess.run(["dvc", "repro", *targets], cwd=place, env=env)
+    if done.returncode:
+        raise ValueError(f"{place}: dvc repro failed, see above")
+
+
+def digests(place):
+    """A line for each output that dvc.lock names: its md5 and its path. Lists of code are no numbers."""
+    lock = pipeline.stages(place / "dvc.lock")
+    made = [out for name, stage in lock.items() if name != "code" for out in stage.get("outs", [])]
+    return "".join(f"{out['md5']}  {out['path']}\n" for out in sorted(made, key=lambda out: out["path"]))
+
+
+if __name__ == "__main__":
+    run(main)

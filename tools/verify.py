@@ -1,0 +1,205 @@
+"""python -m tools.verify
+
+Does every number still follow from code, params and lock? Compares dvc.yaml, filled in from params.yaml, with
+dvc.lock and both with the files that git knows, as they are now: commands, params, lists of code, inputs that
+another stage made, metrics, figures, and the tables: with their cells, and in the pages. Needs no data, no
+cache and no network. A line for each way in which a stage is stale, then all stages that follow from one;
+exit code 1 if there is any. It cannot look into an output that is not in git, nor tell whether
+metrics/environment names the right machine.
+
+reads   dvc.yaml, params.yaml, dvc.lock, the files in git that they name, sources, accepted.csv, README.md,
+        docs/
+writes  nothing
+"""
+
+import json
+import sys
+from functools import cache
+from hashlib import md5
+from importlib import import_module
+from pathlib import Path
+
+from specialists.base.command import output, run
+from specialists.base.files import read_json
+from specialists.base.params import load, read
+from specialists.tracking import code, pipeline
+from tools.pages import faults
+
+
+def main():
+    params = load()
+    stages, lock = pipeline.resolved(pipeline.stages("dvc.yaml"), params), pipeline.stages("dvc.lock")
+    live = {name: entry for name, entry in lock.items() if name in stages}
+    known = [made(live), made(lock)] if live != lock else [made(lock)]  # files of gone stages may lie about
+    lines = {
+        name: [*differences(stage, lock[name], params, known)] if name in lock else ["has never run"]
+        for name, stage in stages.items()
+    }
+    found = [f"{name}: {line}" for name, each in lines.items() for line in each]
+    found += [f"{path}: in git, but made by no stage; delete it" for path in orphans(made(lock))]
+    found += [f"{name}: without a machine in metrics/environment" for name in nowhere(made(live))]
+    found += [f"{file}: code of a stage, is not in git" for file in untracked()]
+    for name in {"report", "students"} & lines.keys():
+        found += untrue(import_module(f"stages.{name}")) if not lines[name] else []
+    found += [f"{page}: {line}" for page, line in faults(Path(read("code", str)))]
+    gone = [name for name in lock if name not in stages]
+    if gone:
+        print(f"only in dvc.lock: {gone[0]}, {len(gone)} stages in all; python -m tools.prune deletes them")
+    print(*found, total(stages, lines, len(found)), sep="\n")
+    sys.exit(bool(found))
+
+
+def total(stages, lines, found):
+    """The last line: how much was found, what was computed by other code that does the same, what follows."""
+    paths = {name: pipeline.paths(stage) for name, stage in stages.items()}
+    since = [name for name in stages if accepted() & paths[name]["deps"].keys()]
+    stale = {name for name, each in lines.items() if each} - {"code"}  # its lists speak for themselves
+    sources = pipeline.sources(paths)
+    after = [name for name in stages if sources[name] & stale and name not in stale]
+    return (
+        f"{len(stages)} stages, {found} differences"
+        + (f"; {len(since)} computed by code accepted since" if since else "")
+        + (f"; stale with them: {', '.join(after)}" if after else "")
+    )
+
+
+def differences(stage, entry, params, known):
+    """In what a stage is not what its entry of dvc.lock says.
+
+    `known` are mappings of paths to md5s, one of which must be as the stage found it.
+    """
+    if entry.get("cmd") != stage["cmd"]:
+        yield f"its command was {entry.get('cmd')}, is {stage['cmd']}"
+    held = pipeline.decided(entry)
+    for section in stage.get("params", []):
+        for line in changes(section, held.get(section, "no input"), pipeline.section(params, section)):
+            yield f"params.yaml: {line}"
+    for section in held.keys() - {*stage.get("params", [])}:
+        yield f"params.yaml: {section}: among its params only in dvc.lock"
+    for kind, listed in pipeline.paths(stage).items():
+        locked = {str(Path(item["path"])): str(item.get("md5")) for item in entry.get(kind, [])}
+        for path in sorted(listed.keys() ^ locked.keys()):
+            yield f"{path}: among its {kind} only in {'dvc.yaml' if path in listed else 'dvc.lock'}"
+        for path in sorted(listed.keys() & locked.keys()):
+            now = [digest(path, each if listed[path] else {}) for each in known]
+            if now[0] is None and not foreign(path, params, known[-1]):
+                yield f"{path}: is {'no list of code' if path.startswith('code/') else 'not in git'}"
+            elif not {locked[path], None} & {*now}:
+                yield f"{path}: is not what it was when the stage ran ({now[0][:8]}, then {locked[path][:8]})"
+
+
+def changes(name, then, now):
+    """In what a value of params.yaml, or each one inside it, is not what it was."""
+    if isinstance(then, dict) and isinstance(now, dict):
+        for key in {**then, **now}:
+            yield from changes(f"{name}.{key}", then.get(key, "not there"), now.get(key, "not there"))
+    elif then != now:
+        yield f"{name} was {then}, is {now}"
+
+
+BY_HAND, MISSING = "metrics/bench.json", "missing"
+
+
+def orphans(made):
+    """Numbers and pictures in git that no stage made."""
+    known = {*made, *_tracked()}
+    for path in _tracked():
+        if path.startswith("metrics/environment/"):
+            of = path.removeprefix("metrics/environment/")
+            orphan = not {f"metrics/{of}", f"metrics/curves/{of}"} & known
+        else:
+            within = {path, *map(str, Path(path).parents)}
+            orphan = path.startswith("metrics/") and path != BY_HAND and not within & made.keys()
+        if orphan and Path(path).exists():
+            yield path
+
+
+def untrue(stage):
+    """In what the table is not what its stage makes of its cells."""
+    try:
+        for kind, made in stage.tables().items():
+            path = f"metrics/table.{kind}"
+            if made != (read_json(path) if kind == "json" else Path(path).read_text()):
+                yield f"{path}: is not what its cells say"
+    except (OSError, ValueError, TypeError, KeyError) as error:
+        yield f"metrics/table.json: cannot be compared with its cells ({error})"
+
+
+def nowhere(made):
+    """Cells of which nobody knows on what they were computed."""
+    for path in made:
+        beside = path.replace("metrics/", "metrics/environment/", 1)
+        if path.startswith("metrics/cell") and beside not in _tracked():
+            yield path
+
+
+def untracked():
+    """Files of code that only this checkout has."""
+    root = read("code", str)
+    known = output("git", "ls-files", "-z", "--full-name", "stages", "specialists", folder=root).split("\0")
+    return sorted({file for _, files in _lists().values() for file in files} - {*known})
+
+
+def foreign(path, params, made):
+    """Whether a path is the user's data, or a file inside a folder that was made as a whole."""
+    inside = any(path.startswith(f"{out}/") for out in made)
+    return inside or Path(path).is_relative_to(pipeline.section(params, "data.root"))
+
+
+def digest(path, made):
+    """The md5 that DVC gives a path now: by the files in git, or by what was made there.
+
+    None for what neither knows.
+    """
+    inside = {file: _md5(file) for file in _tracked() if file == path or file.startswith(f"{path}/")}
+    if not inside:
+        inside = {out: value for out, value in made.items() if out == path or out.startswith(f"{path}/")}
+    if path in inside or not inside:
+        return inside.get(path)
+    there = sorted(file for file, value in inside.items() if value != MISSING)
+    listed = [{"md5": inside[file], "relpath": file.removeprefix(f"{path}/")} for file in there]
+    return f"{md5(json.dumps(listed).encode(), usedforsecurity=False).hexdigest()}.dir"
+
+
+def made(lock):
+    """Path -> md5: of each output as dvc.lock has it, of each list of code as it would be written now."""
+    outs = [out for entry in lock.values() for out in entry.get("outs", []) if out["path"] != "code"]
+    return {out["path"]: out.get("md5") for out in outs} | _written()
+
+
+@cache
+def accepted():
+    """The lists that stand for other code than is there, which was accepted for it."""
+    old = code.accepted(root := read("code", str), code.here(root))
+    return {f"code/{name}.txt" for name, (new, _) in (_lists() if old else {}).items() if (name, new) in old}
+
+
+@cache
+def _lists():
+    return code.lists(read("code", str), load())
+
+
+@cache
+def _written():
+    texts = code.written(root := read("code", str), load(), code.here(root))
+    return {
+        f"code/{name}": md5(text.encode(), usedforsecurity=False).hexdigest() for name, text in texts.items()
+    }
+
+
+@cache
+def _tracked():
+    """Files in git under this folder, as paths from here."""
+    return [str(Path(name)) for name in output("git", "ls-files", "-z").split("\0") if name]
+
+
+@cache
+def _md5(path):
+    try:
+        return md5(Path(path).read_bytes(), usedforsecurity=False).hexdigest()
+    except OSError:
+        return MISSING
+
+
+if __name__ == "__main__":
+    run(main)
