@@ -5,15 +5,17 @@ import struct
 import zlib
 
 import numpy as np
+import onnx
 import pytest
 import torch
 from PIL import Image
 
-from specialists import answering, backbone
-from specialists.answering import Onnx, best
 from specialists.data.text import encode
-from specialists.export import Answerer, described, exported, quantized
-from specialists.networks import san, scene_cnn
+from specialists.eyes import extract, scene_cnn
+from specialists.networks import san
+from specialists.serving import answering
+from specialists.serving.answering import Onnx, best
+from specialists.serving.export import Answerer, described, exported, folded, quantized, ranges
 
 WORDS = ["<padding>", "<unknown>", "are", "cube", "cubes", "how", "is", "many", "red", "the", "what"]
 SAN = {
@@ -53,8 +55,9 @@ def asked(seed, words, pictures=1):
 def files(model, tmp_path_factory):
     folder = tmp_path_factory.mktemp("onnx")
     about = {"words": WORDS, "answers": ["no", "red", "two", "yes"], "size": [64, 96], "longest": 6}
-    whole = exported(model, asked(0, 5))
-    for name, content in (("fp32", whole), ("int8", quantized(whole, [asked(i, 5) for i in range(8)]))):
+    ready, questions = folded(model), [asked(i, 5) for i in range(8)]
+    whole = exported(ready, questions[0])
+    for name, content in (("fp32", whole), ("int8", quantized(whole, ready, questions))):
         (folder / f"{name}.onnx").write_bytes(described(content, about))
     return folder
 
@@ -80,15 +83,53 @@ def test_in_int8_it_says_nearly_that_in_fewer_bytes(model, files):
 
 
 def test_the_same_model_is_the_same_bytes(model):
-    assert exported(model, asked(0, 5)) == exported(model, asked(0, 5))
+    ready, questions = folded(model), [asked(i, 5) for i in range(2)]
+    one, other = (exported(ready, asked(0, 5)) for _ in range(2))
+    assert one == other and quantized(one, ready, questions) == quantized(one, ready, questions)
+
+
+def test_convolutions_that_normalise_themselves_say_the_same(model):
+    inputs, ready = [*map(torch.from_numpy, asked(3, 5))], folded(model)
+    assert not any(isinstance(each, torch.nn.BatchNorm2d) for each in ready.modules())
+    with torch.no_grad():
+        torch.testing.assert_close(ready(*inputs), model(*inputs), atol=1e-6, rtol=0)
+
+
+def test_ranges_are_of_what_goes_into_each_convolution_and_comes_out(model):
+    ready, questions = folded(model), [asked(i, 5) for i in range(3)]
+    found = ranges(ready, questions)
+    assert len(found) == sum(isinstance(each, torch.nn.Conv2d) for each in ready.modules())
+    pixels = torch.from_numpy(np.concatenate([image for image, *_ in questions]))
+    given = pixels.permute(0, 3, 1, 2).float() / 64 - 2
+    with torch.no_grad():
+        said = ready.eyes.fine[0](given)
+    low, high = found["eyes.fine.0"]
+    np.testing.assert_allclose(low, [given.min(), said.min()], rtol=1e-5)
+    np.testing.assert_allclose(high, [given.max(), said.max()], rtol=1e-5)
+
+
+def test_onnxruntime_measures_nothing_that_goes_into_the_file(model, monkeypatch):
+    """What it computes differs between processors."""
+    ready = folded(model)
+    whole = exported(ready, asked(0, 5))
+    monkeypatch.setattr("onnxruntime.quantization.calibrate.CalibraterBase.create_inference_session", None)
+    assert quantized(whole, ready, [asked(0, 5)])
+
+
+def test_weights_of_7_bits_add_up_on_every_processor(files):
+    graph = onnx.load(files / "int8.onnx").graph
+    weights = [onnx.numpy_helper.to_array(each) for each in graph.initializer]
+    eight = [each for each in weights if each.dtype == np.int8 and each.ndim > 1]
+    assert len(eight) == 6 + 2 * 2  # convolutions; of each LSTM by inputs and by states
+    assert all(np.abs(each.astype(int)).max() <= 64 for each in eight)
 
 
 @pytest.mark.parametrize("mode", ["RGB", "RGBA", "L", "P"])
 def test_a_picture_is_read_as_in_training(mode, tmp_path):
     path = tmp_path / "picture.png"
     Image.open(io.BytesIO(png(50, 40))).convert(mode).save(path)
-    expected, _ = backbone.decode(path, (64, 96))
-    assert np.array_equal(answering.pixels(path.read_bytes(), (64, 96))[0], expected)
+    expected, _ = extract.load([path], (64, 96))
+    assert np.array_equal(answering.pixels(path.read_bytes(), (64, 96)), expected)
 
 
 def test_a_question_is_read_as_in_training(files):

@@ -5,13 +5,14 @@ import json
 import pytest
 import yaml
 
-from stages import bench
 from tests.conftest import ROOT
+from tools import bench
 
 
 def test_the_ratios_are_those_of_the_speeds(tmp_path, monkeypatch, capsys):
     params = yaml.safe_load((ROOT / "pipelines/cifar100/params.yaml").read_text())
-    params["networks"]["resnet20"]["width"], params["specialize"]["batch"], params["compile"] = 2, 4, False
+    params["networks"]["resnet20"]["width"], params["specialize"]["batch"] = 2, 4
+    params["compute"]["compile"] = False
     (tmp_path / "params.yaml").write_text(yaml.safe_dump(params))
     monkeypatch.chdir(tmp_path)
     for name, value in {"MEMBERS": 2, "K": 1, "BATCHES": 1, "ROUNDS": 1}.items():
@@ -34,3 +35,9 @@ def forward(width):
         for _ in range(count):
             total, inputs = total + 2 * 9 * inputs * outputs * side**2, outputs
     return total + 2 * inputs * 100
+
+
+def test_portable_arithmetic_is_not_what_is_timed(monkeypatch):
+    monkeypatch.chdir(ROOT)
+    with pytest.raises(ValueError, match="compute.mode: 'portable', expected fast"):
+        bench.main()

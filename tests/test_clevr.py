@@ -7,7 +7,7 @@ from copy import deepcopy
 import numpy as np
 import pytest
 
-from specialists.data import clevr
+from specialists.data.clevr import official
 from specialists.data.records import records
 from tests.tree import plant, write
 
@@ -29,7 +29,7 @@ def copy(planted, tmp_path):
 
 def refused(root, *parts):
     with pytest.raises(ValueError) as caught:
-        clevr.read(root, "train")
+        official.read(root, "train")
     line = str(caught.value)
     assert "\n" not in line and len(line) < 700
     for part in parts:
@@ -39,27 +39,27 @@ def refused(root, *parts):
 
 def test_columns_by_hand(planted):
     root, files = planted
-    split = clevr.read(root, "train")
+    split = official.read(root, "train")
     scenes, questions = files[SCENES]["scenes"], files[QUESTIONS]["questions"]
     assert [path.name for path in split.images] == [scene["image_filename"] for scene in scenes]
     assert all(path.exists() for path in split.images)
     assert split.text == [question["question"] for question in questions]
-    assert [clevr.ANSWERS[i] for i in split.answer] == [question["answer"] for question in questions]
-    assert [clevr.FAMILIES[i] for i in split.family] == ["zero_hop 0", "zero_hop 3"] * len(scenes)
-    assert [clevr.CATEGORIES[i] for i in split.category] == ["count", "query_color"] * len(scenes)
+    assert [official.ANSWERS[i] for i in split.answer] == [question["answer"] for question in questions]
+    assert [official.FAMILIES[i] for i in split.family] == ["zero_hop 0", "zero_hop 3"] * len(scenes)
+    assert [official.CATEGORIES[i] for i in split.category] == ["count", "query_color"] * len(scenes)
     assert split.image.tolist() == [i for i in range(len(scenes)) for _ in range(2)]
     item = scenes[1]["objects"][0]
     row = split.objects[split.objects[:, 0] == 1][0]
     assert row[1:4] == pytest.approx(item["pixel_coords"])
-    assert [values[int(i)] for values, i in zip(clevr.ATTRIBUTES.values(), row[4:], strict=True)] == (
-        [item[key] for key in clevr.ATTRIBUTES]
+    assert [values[int(i)] for values, i in zip(official.ATTRIBUTES.values(), row[4:], strict=True)] == (
+        [item[key] for key in official.ATTRIBUTES]
     )
 
 
 def test_the_lists_have_their_official_sizes():
-    assert len(clevr.ANSWERS) == len(set(clevr.ANSWERS)) == 28
-    assert len(clevr.FAMILIES) == len(set(clevr.FAMILIES)) == 90
-    assert list(clevr.TEMPLATES) == sorted(clevr.TEMPLATES)
+    assert len(official.ANSWERS) == len(set(official.ANSWERS)) == 28
+    assert len(official.FAMILIES) == len(set(official.FAMILIES)) == 90
+    assert list(official.TEMPLATES) == sorted(official.TEMPLATES)
 
 
 def test_the_spelling_of_the_open_generator_reads_the_same(copy, planted):
@@ -75,7 +75,7 @@ def test_the_spelling_of_the_open_generator_reads_the_same(copy, planted):
         scene["relations"] = scene.pop("relationships")
     write(root, QUESTIONS, files[QUESTIONS])
     write(root, SCENES, files[SCENES])
-    ours, theirs = clevr.read(root, "train"), clevr.read(planted[0], "train")
+    ours, theirs = official.read(root, "train"), official.read(planted[0], "train")
     for name in ("objects", "answer", "family", "category", "image"):
         assert np.array_equal(getattr(ours, name), getattr(theirs, name)), name
 
@@ -85,7 +85,7 @@ def test_json_booleans_are_yes_and_no(copy):
     for question, answer in zip(files[QUESTIONS]["questions"], (True, False), strict=False):
         question["answer"] = answer
     write(root, QUESTIONS, files[QUESTIONS])
-    assert [clevr.ANSWERS[i] for i in clevr.read(root, "train").answer[:2]] == ["yes", "no"]
+    assert [official.ANSWERS[i] for i in official.read(root, "train").answer[:2]] == ["yes", "no"]
 
 
 @pytest.mark.parametrize("name, first", [("compare_integer", 0), ("same_relate", 31), ("zero_hop.json", 84)])
@@ -93,7 +93,7 @@ def test_template_files_count_alphabetically(copy, name, first):
     root, files = copy
     files[QUESTIONS]["questions"][0] |= {"template_filename": name, "question_family_index": 2}
     write(root, QUESTIONS, files[QUESTIONS])
-    assert clevr.read(root, "train").family[0] == first + 2
+    assert official.read(root, "train").family[0] == first + 2
 
 
 DELETED = object()
@@ -223,8 +223,8 @@ def test_a_missing_root_says_what_to_fetch(copy, gone):
 
 
 def test_objects_of_some_images(planted):
-    split = clevr.read(planted[0], "train")
-    some = clevr.objects_of(split, np.array([4, 1]))
+    split = official.read(planted[0], "train")
+    some = official.objects_of(split, np.array([4, 1]))
     for new, old in ((0, 4), (1, 1)):
         expected = split.objects[split.objects[:, 0] == old][:, 1:]
         assert np.array_equal(some[some[:, 0] == new][:, 1:], expected)

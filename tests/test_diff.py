@@ -2,11 +2,21 @@
 
 import copy
 import json
+import sys
 
 import pytest
 
-from stages.diff import markdown
-from tests.conftest import run, stage
+from tests.conftest import run
+from tools.diff import markdown
+
+TITLES = {
+    "ie": "IE",
+    "ie_plus": "IE+",
+    "mcl": "MCL",
+    "cmcl": "CMCL",
+    "mcl_kd": "MCL-KD",
+    "student": "student",
+}
 
 
 def row(top1, oracle, std=0.5, method="mcl", k=1):
@@ -15,7 +25,11 @@ def row(top1, oracle, std=0.5, method="mcl", k=1):
 
 
 def lines(old, new):
-    return markdown(old, new).splitlines()[2:]
+    return markdown(old, new, TITLES).splitlines()[2:]
+
+
+def diff(clone, *arguments, check=True):
+    return run(clone, sys.executable, "-m", "tools.diff", *arguments, check=check)
 
 
 def test_a_difference_within_the_spread_over_seeds_is_noise():
@@ -77,13 +91,13 @@ def test_between_revisions_and_the_files_as_they_are(clone):
     table = json.loads(path.read_text())
     table["san-ie"]["report"]["top1"]["mean"] += 1
     path.write_text(json.dumps(table))
-    assert "| SAN IE |" in stage(clone, "diff", "HEAD", ".").stdout
+    assert "| SAN IE |" in diff(clone, "HEAD", ".").stdout
     run(clone, "git", "commit", "--quiet", "--all", "--message", "one more")
-    assert stage(clone, "diff", "HEAD~1", "HEAD").stdout == stage(clone, "diff", "HEAD~1", ".").stdout
-    assert stage(clone, "diff", "HEAD", ".").stdout == "6 of 6 rows are the same.\n"
+    assert diff(clone, "HEAD~1", "HEAD").stdout == diff(clone, "HEAD~1", ".").stdout
+    assert diff(clone, "HEAD", ".").stdout == "6 of 6 rows are the same.\n"
     run(clone, "git", "rm", "--quiet", "--cached", "metrics/table.json")
     run(clone, "git", "commit", "--quiet", "--message", "before there was a table")
-    assert "0 of 6 rows are the same." in stage(clone, "diff", "HEAD", ".").stdout
+    assert "0 of 6 rows are the same." in diff(clone, "HEAD", ".").stdout
 
 
 @pytest.mark.parametrize(
@@ -100,6 +114,6 @@ def test_what_cannot_be_compared_is_one_line(clone, arguments, message):
     for text in (table.read_text()[:100], table.read_text()):
         table.write_text(text)
         run(clone, "git", "commit", "--quiet", "--allow-empty", "--all", "--message", "another table")
-    done = stage(clone, "diff", *arguments, check=False)
+    done = diff(clone, *arguments, check=False)
     assert done.returncode == 1 and done.stderr.count("\n") == 1
-    assert done.stderr.startswith(f"stages.diff: {message}")
+    assert done.stderr.startswith(f"tools.diff: {message}")

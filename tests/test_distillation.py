@@ -5,7 +5,7 @@ from math import exp, log
 import pytest
 import torch
 
-from specialists.distillation import distill
+from specialists.students.distillation import distill
 
 LOGITS = torch.randn(8, 5, generator=torch.Generator().manual_seed(0))
 TEACHER = torch.randn(8, 5, generator=torch.Generator().manual_seed(1)).softmax(1)

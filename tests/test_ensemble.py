@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import nn
 
-from specialists.ensemble import Ensemble, load, mask, save, share
+from specialists.answers.ensemble import Ensemble, load, mask, save, share
 from specialists.networks import resnet20, vgg17
 from specialists.networks.convolutions import conv, norm
 

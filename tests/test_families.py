@@ -5,9 +5,9 @@ from collections import Counter, defaultdict
 
 import pytest
 
-from specialists.data import families, world
-from specialists.data.clevr import TEMPLATES
-from specialists.data.programs import ANSWERS, category, execute
+from specialists.data.clevr import families, world
+from specialists.data.clevr.official import TEMPLATES
+from specialists.data.clevr.programs import ANSWERS, category, execute
 
 SETTINGS = world.World(seed=5, train_images=150, val_images=60, questions_per_image=10, width=320, height=240)
 

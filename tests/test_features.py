@@ -1,6 +1,7 @@
 """The whole stage on a few drawings; what may not leak between splits; what spoils it and is said then."""
 
 import json
+import os
 import shutil
 import subprocess
 import sys
@@ -12,20 +13,20 @@ import torch
 import yaml
 from PIL import Image
 
-from specialists import backbone
-from specialists.data.features import SPLITS
-from specialists.data.prepared import load
-from specialists.data.splits import hold_out
-from specialists.files import digest
-from specialists.networks.resnet101 import ResNet101
+from specialists.base.files import digest
+from specialists.data import load
+from specialists.data.splits import SPLITS, hold_out
+from specialists.eyes import extract, scene_cnn, weights
+from specialists.eyes.resnet101 import ResNet101
 from stages import features
 from tests.tree import plant, write
 
 HOME = Path(__file__).parents[1]
 PARAMS = {
-    "data": {"root": "clevr", "select": 0.25, "seed": 0},
+    "compute": {"mode": "fast", "threads": 1, "compile": False},
+    "data": {"format": "clevr", "root": "clevr", "select": 0.25, "seed": 0},
     "features": {
-        "backbone": "scene_cnn",
+        "eyes": "scene_cnn",
         "weights": "",
         "longest": 45,
         "threads": 1,
@@ -77,8 +78,10 @@ def test_the_files_fit_together(folder):
         "select": {"questions": 4, "images": 2},
         "report": {"questions": 6, "images": 3},
     }
-    assert meta["digest"] == digest("data/features/images.npy", "data/features/questions.safetensors")
-    assert len(meta["answers"]) == 28 and len(meta["families"]) == 90 and meta["backbone"] == "scene_cnn"
+    files = ("images.npy", "questions.safetensors", "eyes.safetensors")
+    assert set(outputs(folder)) == {*files, "meta.json"}
+    assert meta["digest"] == digest(*(folder / "data/features" / name for name in files))
+    assert len(meta["answers"]) == 28 and len(meta["families"]) == 90 and meta["eyes"] == "scene_cnn"
     assert set(meta["accuracy"]) == {"presence_f1", "shape", "color", "material", "size"}
     asked = json.loads((folder / "clevr/questions/CLEVR_val_questions.json").read_text())["questions"]
     (image, tokens, length), answer = data.batch(data.rows("report"))
@@ -115,7 +118,7 @@ def test_the_vocabulary_is_that_of_train(folder):
         assert [after.meta["words"][i] for i in line] == ["how", "many", "<unknown>", "things"]
 
 
-def test_neither_select_nor_report_teaches_the_backbone(folder):
+def test_neither_select_nor_report_teaches_the_eyes(folder):
     """Other pixels there change their own features and no others."""
     features.main()
     before = load("data/features")
@@ -126,6 +129,30 @@ def test_neither_select_nor_report_teaches_the_backbone(folder):
     features.main()
     changed = (load("data/features").images != first).flatten(1).any(1)
     assert changed.nonzero().flatten().tolist() == sorted(strange)
+
+
+def test_the_eyes_that_are_kept_see_the_same_to_the_bit(folder):
+    features.main()
+    settings = scene_cnn.Settings(**PARAMS["features"]["scene_cnn"])
+    blank = scene_cnn.SceneCNN(settings, torch.Generator())
+    eyes = weights.load(blank, "data/features/eyes.safetensors", "features.scene_cnn")
+    pictures = sorted(Path("clevr/images/train").iterdir()) + sorted(Path("clevr/images/val").iterdir())
+    with open("again.npy", "wb") as file:
+        extract.extract(eyes, pictures, file)
+    assert Path("again.npy").read_bytes() == Path("data/features/images.npy").read_bytes()
+    assert not eyes.training and not any(weight.requires_grad for weight in eyes.parameters())
+
+
+def test_eyes_of_other_settings_and_files_that_are_none_are_one_line(folder):
+    features.main()
+    settings = scene_cnn.Settings(**PARAMS["features"]["scene_cnn"] | {"channels": 9})
+    spoilt = Path("spoilt.safetensors")
+    spoilt.write_bytes(Path("data/features/eyes.safetensors").read_bytes()[:100])
+    for path in ("data/features/eyes.safetensors", spoilt, "none.safetensors"):
+        with pytest.raises(ValueError) as caught:
+            weights.load(scene_cnn.SceneCNN(settings, torch.Generator()), path, "features.scene_cnn")
+        line = str(caught.value)
+        assert line.startswith(f"{path}: not eyes of features.scene_cnn (") and "\n" not in line
 
 
 def in_another_process():
@@ -140,11 +167,12 @@ def test_the_same_bytes_twice_and_in_another_process(folder):
     features.main()
     assert outputs(folder) == first
     shutil.rmtree("data")
-    (folder / "data/features").mkdir(parents=True)
-    (folder / "data/features/.images.npy.1.tmp").write_bytes(b"left by a run that was killed")
+    (folder / "data/.features.1.draft").mkdir(parents=True)  # left by a run that was killed
+    (folder / "data/features").mkdir()
+    (folder / "data/features/strange").touch()
     done = in_another_process()
-    assert done.returncode == 0 and done.stdout.startswith("presence_f1 0.")
-    assert outputs(folder) == first
+    assert done.returncode == 0 and done.stdout.startswith("presence_f1 0")
+    assert outputs(folder) == first and os.listdir("data") == ["features"]
 
 
 def test_a_mistake_is_one_line_and_no_output(folder):
@@ -153,19 +181,46 @@ def test_a_mistake_is_one_line_and_no_output(folder):
     lines = [line for line in done.stderr.splitlines() if "CLEVR_val" in line]
     assert done.returncode == 1 and "Traceback" not in done.stderr and done.stdout == ""
     assert len(lines) == 1 and lines[0].startswith(
-        "stages.features: clevr/images/val/CLEVR_val_000002.png: expected a PNG image, but cannot identify"
+        "stages.features: clevr/images/val/CLEVR_val_000002.png: expected a PNG, found 13 bytes of something"
     )
-    assert outputs(folder) == {}
+    assert os.listdir("data") == []
+
+
+def test_a_failure_leaves_what_was_there(folder):
+    features.main()
+    before = outputs(folder)
+    (folder / "clevr/images/val/CLEVR_val_000002.png").write_bytes(b"")
+    with pytest.raises(ValueError, match="CLEVR_val_000002.png: expected a PNG"):
+        features.main()
+    assert outputs(folder) == before and os.listdir("data") == ["features"]
+
+
+def test_in_portable_mode_it_computes_in_fp32(folder, monkeypatch):
+    """Then the maps, kept in fp16, have more than the 8 significant bits of bf16."""
+
+    def fine_share():
+        data = np.load("data/features/images.npy").astype(np.float32)
+        return (torch.from_numpy(data).bfloat16().float().numpy() != data).mean()
+
+    features.main()
+    assert fine_share() == 0
+    here(folder, monkeypatch, compute__mode="portable")
+    done = in_another_process()
+    assert done.returncode == 0, done.stderr
+    assert fine_share() > 0.3
 
 
 WRONG_SETTINGS = [
-    ("features__threads", 0, "threads: 0 is out of range: at least 1"),
+    ("features__threads", 0, "threads: 0 is out of range: 1 to 1024"),
+    ("data__format", "coco", "params.yaml: data.format: 'coco' is unknown; known: cifar100, clevr"),
+    ("data__seed", -1, "params.yaml: data: seed: -1 is out of range: 0 to 2147483647"),
     ("data__root", "nowhere", "nowhere: not found. data.root (nowhere) must hold images/train/*.png"),
     ("data__select", 0.01, "select: 0.01 of 8 train images is 0: nothing is left on one side"),
     ("data__select", 1.5, "select: 1.5 of 8 train images is 12: nothing is left on one side"),
-    ("features__longest", 0, "params.yaml: features: longest: 0 is out of range: at least 1"),
-    ("features__backbone", "vgg", "features: backbone: 'vgg' is unknown; known: scene_cnn, resnet101"),
-    ("features__backbone", "resnet101", "features: weights: found '', expected the path of a weights file"),
+    ("features__longest", 0, "params.yaml: features: longest: 0 is out of range: 1 to 1000"),
+    ("features__longest", 10**9, "params.yaml: features: longest: 1000000000 is out of range: 1 to 1000"),
+    ("features__eyes", "vgg", "features: eyes: 'vgg' is unknown; known: scene_cnn, resnet101"),
+    ("features__eyes", "resnet101", "features: weights: found '', expected the path of a weights file"),
     ("features__weights", "w.pth", "features: weights: found 'w.pth', expected '' for scene_cnn"),
     ("features__scene_cnn__lr", 0, "features.scene_cnn: lr: 0.0 is out of range: above 0"),
     ("features__scene_cnn__depth", 3, "features.scene_cnn.depth: unknown key; known: rows, columns"),
@@ -178,7 +233,7 @@ def test_wrong_settings(folder, monkeypatch, place, value, message):
     with pytest.raises(ValueError) as caught:
         features.main()
     assert message in str(caught.value)
-    assert not Path("data").exists()
+    assert not Path("data/features").exists()
 
 
 def test_a_split_without_questions_is_named(folder):
@@ -190,17 +245,28 @@ def test_a_split_without_questions_is_named(folder):
         ValueError, match="^clevr: no question is left for (train|select); data.select is 0.25"
     ):
         features.main()
-    assert not Path("data").exists()
+    assert not Path("data/features").exists()
+
+
+def test_scenes_without_objects_have_nothing_to_teach(folder):
+    path = folder / "clevr/scenes/CLEVR_train_scenes.json"
+    tree = json.loads(path.read_text())
+    for scene in tree["scenes"]:
+        scene["objects"] = []
+    path.write_text(json.dumps(tree))
+    with pytest.raises(ValueError, match="^clevr/images/train: no object in the scenes of 5 images of train"):
+        features.main()
 
 
 def test_resnet101_in_place_of_the_scene_cnn(folder, monkeypatch):
     torch.manual_seed(0)
     weights = ResNet101().state_dict()
     torch.save(weights, "w.pth")
-    here(folder, monkeypatch, features__backbone="resnet101", features__weights="w.pth")
+    here(folder, monkeypatch, features__eyes="resnet101", features__weights="w.pth")
     features.main()
     data = load("data/features")
     assert data.images.shape == (11, 14 * 14, 1024) and data.meta["accuracy"] == {}
+    assert set(outputs(folder)) == {"images.npy", "questions.safetensors", "meta.json"}
     weights["layer3.22.bn3.weight"] *= 1e12
     torch.save(weights, "w.pth")
     before = outputs(folder)
@@ -222,33 +288,8 @@ def test_pictures_come_in_order(tmp_path, monkeypatch):
     for i in range(7):
         paths.append(tmp_path / f"{i}.png")
         Image.new("RGB" if i % 2 else "RGBA", (10 + i, 20), (30 * i, 0, 7)).save(paths[-1])
-    monkeypatch.setattr(backbone, "BATCH", 3)
-    images, sizes = backbone.load(paths, (4, 6))
+    monkeypatch.setattr(extract, "BATCH", 3)
+    images, sizes = extract.load(paths, (4, 6))
     assert images.shape == (7, 4, 6, 3) and images.dtype == torch.uint8
     assert [image.unique(dim=0).tolist()[0][0] for image in images] == [[30 * i, 0, 7] for i in range(7)]
     assert sizes.tolist() == [[20, 10 + i] for i in range(7)]
-
-
-def spoil(path, kind):
-    Image.effect_noise((64, 48), 50).convert("RGB").save(path)
-    content = path.read_bytes()
-    if kind == "cut":
-        path.write_bytes(content[: len(content) // 2])
-    elif kind == "jpeg":
-        Image.new("RGB", (9, 9)).save(path, "JPEG")
-    elif kind == "bits":
-        path.write_bytes(content[:200] + bytes(50) + content[250:])
-    elif kind == "huge":
-        path.write_bytes(content[:16] + (100_000).to_bytes(4, "big") * 2 + content[24:])
-    elif kind == "folder":
-        path.unlink()
-        path.mkdir()
-
-
-@pytest.mark.parametrize("kind", ["cut", "jpeg", "bits", "huge", "folder"])
-def test_a_spoilt_picture(tmp_path, kind):
-    spoil(tmp_path / "a.png", kind)
-    with pytest.raises(ValueError) as caught:
-        backbone.decode(tmp_path / "a.png", (4, 6))
-    assert str(caught.value).startswith(f"{tmp_path / 'a.png'}: expected a PNG image, but ")
-    assert "\n" not in str(caught.value)

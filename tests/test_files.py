@@ -2,7 +2,7 @@
 
 import pytest
 
-from specialists.files import digest, read_json, replacing, write_json
+from specialists.base.files import digest, md5, read_json, replacing, write_json
 
 
 def test_a_failure_inside_leaves_the_old_file_and_no_draft(tmp_path):
@@ -42,3 +42,13 @@ def test_cut_short_is_one_line(tmp_path, text):
     with pytest.raises(ValueError, match="a: not JSON, perhaps cut short") as caught:
         read_json(tmp_path / "a")
     assert "\n" not in str(caught.value)
+
+
+def test_md5_is_the_one_that_is_known_of_a_text(tmp_path):
+    (tmp_path / "a").write_text("The quick brown fox jumps over the lazy dog")
+    assert md5(tmp_path / "a") == "9e107d9d372bb6826bd81d3542a419d6"
+
+
+def test_a_missing_file_is_one_line(tmp_path):
+    with pytest.raises(ValueError, match="a: not found$"):
+        read_json(tmp_path / "a")

@@ -6,8 +6,8 @@ import torch
 from sklearn.calibration import calibration_curve
 from sklearn.metrics import accuracy_score, log_loss
 
-from specialists import metrics
-from specialists.ensemble import mean
+from specialists.answers import metrics
+from specialists.answers.ensemble import mean
 
 M, B, C = 3, 500, 6
 
@@ -52,6 +52,22 @@ def test_ece_is_the_weighted_gap_of_scikit_learns_curve():
     weight = np.histogram(confidence, bins=15, range=(0, 1))[0]
     expected = 100 * np.sum(weight[weight > 0] * np.abs(right - believed)) / B
     assert metrics.calibration(mean(logits), label)["ece"] == pytest.approx(expected, abs=1e-3)
+
+
+def test_by_confidence_is_scikit_learns_curve_and_says_how_many():
+    logits, label = draw(2)
+    confidence, answer = mean(logits).double().max(1)
+    right, believed = calibration_curve((answer == label).int(), confidence, n_bins=15)
+    count = np.histogram(confidence, bins=15, range=(0, 1))[0]
+    found = metrics.by_confidence(confidence, answer == label)
+    assert [point["top1"] for point in found] == pytest.approx(100 * right)
+    assert [point["confidence"] for point in found] == pytest.approx(100 * believed)
+    assert [point["examples"] for point in found] == count[count > 0].tolist()
+
+
+def test_full_confidence_is_in_the_last_bin():
+    found = metrics.by_confidence(torch.tensor([1.0, 0.95, 0.0]), torch.tensor([True, False, False]))
+    assert [point["examples"] for point in found] == [1, 2]
 
 
 def test_a_certain_and_right_prediction_has_no_error():

@@ -1,5 +1,6 @@
 """Modality-specific distillation, against finite differences, hand calculation and plain distillation."""
 
+import contextlib
 import copy
 import math
 
@@ -7,9 +8,11 @@ import pytest
 import torch
 from torch import nn
 
-from specialists import modalities
-from specialists.distillation import distill
-from specialists.modalities import Blind, Method, Senses, Weigher, alone
+from specialists.networks import san
+from specialists.networks.portable import plain
+from specialists.students import modalities
+from specialists.students.distillation import distill
+from specialists.students.modalities import Blind, Method, Senses, Weigher, alone
 
 KD = {"budget": "taught", "teacher": "mean", "alpha": 0.7, "temperature": 2.0}
 
@@ -162,6 +165,24 @@ def test_the_weigher_is_told_the_gradient_that_finite_differences_find(monkeypat
             there.append(after_a_step(other))
         expected = (there[0] - there[1]) / (2 * eps)
         assert slopes[0][i, b].item() == pytest.approx(expected, rel=1e-4, abs=1e-10)
+
+
+def test_layers_of_our_own_learn_the_same_weights_as_torchs():
+    """Ours cannot be differentiated forwards, so the virtual step is made of torch's."""
+    sizes = {"blocks": 0, "width": 4, "embedding": 6, "lstm": 7, "pool": "mean"}
+    told = []
+    for layers in (contextlib.nullcontext(), plain()):
+        torch.manual_seed(0)
+        network = san.Network([1, 2], 3, 6, 4, **sizes, attention=9, glimpses=2, hidden=10)
+        senses = Senses(network, 3, Method(**KD, weights="meta"))
+        with layers:
+            for seed in range(3, 6):
+                base, aux, inputs, only, imitate = losses(senses)
+                weight = senses.weigh(base, aux, inputs, only, imitate, *batch(seed=seed))
+            (base + (weight * aux).sum(0)).mean().backward()
+        told.append([weight, *(parameter.grad for parameter in network.parameters())])
+    for ours, theirs in zip(*told, strict=True):
+        torch.testing.assert_close(ours, theirs, atol=1e-5, rtol=1e-4)
 
 
 def test_the_virtual_step_moves_neither_weights_nor_batchnorm():

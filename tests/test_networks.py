@@ -1,12 +1,16 @@
 """The answering networks against a slow reference, their sizes, and what padding must not change."""
 
 import math
+import os
+from pathlib import Path
 
 import pytest
 import torch
+import yaml
 
-from specialists.ensemble import Ensemble
-from specialists.networks import mlp, network, san
+from specialists.answers.ensemble import Ensemble
+from specialists.base import runtime
+from specialists.networks import builder, mlp, network, resnet20, san
 
 GRID, F, WORDS, ANSWERS = [3, 4], 8, 11, 5
 SMALL = {"blocks": 1, "width": 4, "embedding": 6, "lstm": 7, "pool": "last"}
@@ -109,21 +113,70 @@ def test_the_papers_san_has_four_and_a_half_million_parameters():
     assert 4.4e6 < stem + question + attention + answer < 4.6e6
 
 
-def test_members_answer_side_by_side():
+@pytest.mark.parametrize(("mode", "close"), [("portable", 1e-6), ("fast", 0.05)])
+def test_members_answer_side_by_side(monkeypatch, mode, close):
+    """In fp32, or in bf16, which has eight bits of mantissa."""
+    monkeypatch.setattr(runtime, "_mode", mode)
     torch.manual_seed(0)
     members = [NETWORKS["san"]() for _ in range(3)]
     logits = Ensemble(members).eval()(*inputs())
     assert logits.shape == (3, 6, ANSWERS) and logits.dtype == torch.float32
     for member, logits_BC in zip(members, logits, strict=True):
-        # bf16 has eight bits of mantissa.
-        torch.testing.assert_close(member(*inputs()), logits_BC, atol=0.05, rtol=0.05)
+        alone = member(*inputs())
+        torch.testing.assert_close(alone, logits_BC, atol=close, rtol=close)
+        assert torch.equal(alone, logits_BC) == (mode == "portable")
+
+
+@pytest.fixture
+def row(tmp_path, monkeypatch):
+    """A row of params.yaml `networks`, and what builds it."""
+    monkeypatch.chdir(tmp_path)
+
+    def made(name, *shape, **settings):
+        Path("params.yaml").write_text(yaml.safe_dump({"networks": {name: settings}}))
+        return builder(name, shape)
+
+    return made
+
+
+def test_a_row_names_its_file_or_has_its_name(row):
+    settings = SMALL | {"attention": 9, "glimpses": 2, "hidden": 10}
+    small = row("san_small", GRID, F, WORDS, ANSWERS, network="san", **settings)
+    assert isinstance(small(), san.Network) and small() is not small()
+    same = row("resnet20", 10, width=2)()
+    assert isinstance(same, resnet20.Network) and same(torch.zeros(2, 3, 32, 32)).shape == (2, 10)
+
+
+@pytest.mark.parametrize(
+    ("name", "settings", "message"),
+    [
+        ("big", {}, "network: 'big' is not a file of specialists/networks; known: mlp, resnet20, san, vgg17"),
+        ("big", {"network": "resnet20"}, r"params.yaml: networks.big.width: missing; known: width"),
+        ("resnet20", {"width": 2, "depth": 3}, r"networks.resnet20.depth: unknown key; known: width"),
+        ("resnet20", {"width": "2"}, r"networks.resnet20.width: '2' is str, expected int"),
+    ],
+)
+def test_a_mistake_in_a_row_is_named(row, name, settings, message):
+    with pytest.raises(ValueError, match=message):
+        row(name, 10, **settings)()
+
+
+@pytest.mark.parametrize("mode", ["portable", "fast"])
+def test_only_portable_convolutions_are_held_to_avx2(row, monkeypatch, mode):
+    """Of products alone nobody asks it: a SAN without a stem has no convolution."""
+    monkeypatch.setattr(runtime, "_mode", mode)
+    monkeypatch.setattr(os, "environ", {})
+    settings = SMALL | {"attention": 9, "glimpses": 2, "hidden": 10}
+    held = []
+    for blocks in (0, 1):
+        row("san", GRID, F, WORDS, ANSWERS, **settings | {"blocks": blocks})()
+        held.append(dict(os.environ))
+    assert held == [{}, {"ONEDNN_MAX_CPU_ISA": "AVX2"} if mode == "portable" else {}]
 
 
 def test_an_unknown_network_or_pool_is_named():
-    with pytest.raises(
-        ValueError,
-        match="network: 'sam' is not a file of specialists/networks; known: mlp, resnet20, san, san_small",
-    ):
+    known = "known: mlp, resnet20, san, vgg17$"
+    with pytest.raises(ValueError, match=f"network: 'sam' is not a file of specialists/networks; {known}"):
         network("sam")
     with pytest.raises(ValueError, match="pool: 'max' is unknown; known: last, mean"):
         build("san", pool="max")

@@ -5,8 +5,8 @@ import re
 
 import pytest
 
-from stages.pages import MARKED, faults, filled, link, pages
 from tests.conftest import ROOT
+from tools.pages import MARKED, faults, filled, link, machine, own_params, pages, trainer
 
 PAGES = {name: (ROOT / name).read_text() for name in pages(ROOT)}
 PAGE = PAGES["README.md"]
@@ -32,7 +32,7 @@ def test_every_file_and_heading_that_it_names_exists(name):
         if target.suffix == ".md" and anchor:
             heads = re.findall(r"(?m)^#+ (.*)", target.read_text())
             assert anchor in [re.sub(r"[^\w -]", "", head).lower().replace(" ", "-") for head in heads]
-    for path in re.findall(r"`((?:stages|specialists|tests)/[\w/.]+)`", PAGES[name]):
+    for path in re.findall(r"`((?:stages|tools|specialists|tests)/[\w/.]+)`", PAGES[name]):
         assert (ROOT / path).exists(), path
 
 
@@ -57,13 +57,43 @@ def test_a_link_goes_to_its_own_section_though_another_has_the_same_key(tmp_path
             link(tmp_path, "KD", "params.yaml", missing, "of")
 
 
+STAGES = {
+    "specialize@san-mcl-1": {"outs": [{"metrics/curves/cells/san-mcl-k1-s0.json": {"cache": False}}]},
+    "evaluate@san-mcl-1": {"metrics": [{"metrics/cells/san-mcl-k1-s0.json": {"cache": False}}]},
+}
+
+
+def test_the_stage_of_a_row_is_the_one_that_writes_its_curve():
+    assert trainer(STAGES, "san-mcl-k1-s0") == "specialize@san-mcl-1"
+    with pytest.raises(ValueError, match="no stage makes metrics/curves/cells/san-mcl-k2-s0.json"):
+        trainer(STAGES, "san-mcl-k2-s0")
+
+
+@pytest.mark.parametrize(
+    ("method", "section"),
+    [("mcl_kd", "methods.mcl_kd"), ("kd", "distill.methods.kd"), ("student", "distill")],
+)
+def test_the_params_of_a_row_are_those_of_its_method_or_of_the_student(method, section):
+    assert own_params({"params": ["compute", "networks.san", section]}, method) == section
+
+
+def test_a_machine_is_told_from_its_like_by_how_it_multiplies_bf16():
+    known = {"processor": "Xeon", "torch": "2"}
+    assert machine(known) == machine(known | {"capabilities": ["avx2", "avx512_f"]}) == "Xeon, torch 2"
+    both = ["avx2", "avx512_bf16", "amx_bf16"]
+    assert machine(known | {"capabilities": both}) == "Xeon (avx512_bf16, amx_bf16), torch 2"
+
+
 def test_its_tree_is_the_tree():
     tree = re.search(r"```\n(stages/.*?)```", PAGE, re.DOTALL)[1]
-    named, folder = {}, None
+    files = [path for top in ("stages", "tools", "specialists") for path in (ROOT / top).rglob("*.py")]
+    there = {path.parent.name: [] for path in files}
+    for path in files:
+        there[path.parent.name] += [path.name] if path.name != "__init__.py" else []
+    named, room = {name: [] for name in there}, None
     for line in tree.splitlines():
-        if start := re.match(r" *(stages|specialists|networks|data|tests)/", line):
-            folder = start[1]
-        named.setdefault(folder, []).extend(re.findall(r"\w+\.py", line))
-    for place in ("stages", "specialists", "specialists/networks", "specialists/data"):
-        there = [path.name for path in (ROOT / place).glob("*.py") if path.name != "__init__.py"]
-        assert sorted(named[place.rpartition("/")[2]]) == sorted(there)
+        if start := re.match(rf" *({'|'.join(there)}|tests)/", line):
+            room = start[1]
+        if room in named:
+            named[room] += re.findall(r"\w+\.py", line)
+    assert {room: sorted(names) for room, names in named.items()} == {r: sorted(n) for r, n in there.items()}

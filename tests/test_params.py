@@ -4,7 +4,8 @@ from dataclasses import dataclass
 
 import pytest
 
-from specialists.params import configure, load, read
+from specialists.base import params
+from specialists.base.params import configure, load, optional, read
 
 
 @dataclass(frozen=True)
@@ -64,6 +65,11 @@ def test_mistakes_are_named(tmp_path, text, message):
     assert "\n" not in str(caught.value)
 
 
+def test_a_key_that_stands_twice_is_named(tmp_path):
+    with pytest.raises(ValueError, match=r"params\.yaml: not YAML: lr stands twice, at"):
+        read_text(tmp_path, GOOD + "  lr: 2\n")
+
+
 def test_a_missing_file_says_where_it_was_looked_for(tmp_path):
     with pytest.raises(ValueError, match="params.yaml: not found in "):
         load(tmp_path / "params.yaml")
@@ -84,3 +90,55 @@ def test_a_mistake_that_the_function_finds_is_placed_too(tmp_path):
     path.write_text("methods:\n  a:\n    beta: 2\n    form: ce\n")
     with pytest.raises(ValueError, match=r"params\.yaml: methods\.a: form: 'ce'; known: kl"):
         configure("methods.a", price, path=path)(3.0)
+
+
+def test_keys_beside_the_settings_are_for_somebody_else(tmp_path):
+    path = tmp_path / "params.yaml"
+    path.write_text(
+        "methods:\n  a:\n    beta: 2\n    form: kl\n    sharing: 0.7\n" + GOOD + "  network: san\n"
+    )
+    assert configure("methods.a", price, ("sharing",), path=path)(3.0) == 6.0
+    assert read("base", Settings, beside=("network",), path=path) == Settings(3, 1.0, [2])
+    with pytest.raises(ValueError, match=r"methods\.a\.sharing: unknown key; known: beta, form"):
+        configure("methods.a", price, path=path)
+    with pytest.raises(ValueError, match=r"base\.network: unknown key; known: epochs, lr, sizes"):
+        read("base", Settings, path=path)
+
+
+def test_a_key_may_be_left_out_where_that_is_said_and_is_checked_where_it_stands(tmp_path):
+    path = tmp_path / "params.yaml"
+    path.write_text("methods:\n  a:\n    sharing: 0.7\n  b: {}\n  c:\n    sharing: high\n  d: 3\n")
+    found = [optional(f"methods.{row}", "sharing", float, None, path=path) for row in "abd"]
+    assert found == [0.7, None, None]
+    with pytest.raises(ValueError, match=r"methods\.c\.sharing: 'high' is str, expected float"):
+        optional("methods.c", "sharing", float, None, path=path)
+    with pytest.raises(ValueError, match=r"methods\.e: missing; found beside it: a, b, c, d"):
+        optional("methods.e", "sharing", float, None, path=path)
+
+
+@dataclass(frozen=True)
+class Outer:
+    name: str
+    inner: Settings
+
+
+def test_a_mapping_may_stand_for_a_dataclass_and_is_checked_alike(tmp_path):
+    text = "data:\n  name: a\n  inner:\n    epochs: 3\n    lr: 1\n    sizes: [2]\n"
+    assert read_text(tmp_path, text, "data", Outer) == Outer("a", Settings(3, 1.0, [2]))
+    for old, new, message in [
+        ("lr: 1", "lr: fast", r"params\.yaml: data\.inner\.lr: 'fast' is str, expected float"),
+        ("epochs: 3", "epochs: 0", r"params\.yaml: data\.inner: epochs: 0 is out of range"),
+        ("    sizes: [2]\n", "", r"params\.yaml: data\.inner\.sizes: missing"),
+    ]:
+        with pytest.raises(ValueError, match=message):
+            read_text(tmp_path, text.replace(old, new), "data", Outer)
+
+
+def test_what_was_read_is_remembered_with_its_values(tmp_path, monkeypatch):
+    monkeypatch.setattr(params, "_seen", {})
+    path = tmp_path / "params.yaml"
+    path.write_text(GOOD + "seed: 4\nmethods:\n  a: {}\n  b: {}\n")
+    assert params.seen() == {}
+    read("base", Settings, path=path)
+    configure("methods.a", lambda: None, path=path)
+    assert params.seen() == {"base": {"epochs": 3, "lr": 1, "sizes": [2]}, "methods.a": {}}

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from specialists.data import pickles
+from specialists.data.cifar100 import official
 
 REAL = Path(__file__).parents[2] / "shared/data/cifar-100-python.tar.xz"
 
@@ -38,7 +38,7 @@ def root(tmp_path):
 
 
 def test_a_pixel_is_where_the_format_says(root):
-    train, test, classes, groups = pickles.read(root, official=False)
+    train, test, classes, groups = official.read(root, official=False)
     row = tree()[b"data"][1]
     for y, x, colour in ((0, 0, 0), (0, 31, 1), (31, 0, 2), (5, 7, 1)):
         assert train.pixels[1, y, x, colour] == row[1024 * colour + 32 * y + x]
@@ -48,9 +48,9 @@ def test_a_pixel_is_where_the_format_says(root):
 
 @pytest.mark.parametrize("protocol", [2, 3, 4])
 def test_any_python_that_wrote_the_files_is_read(root, protocol):
-    expected = pickles.read(root, official=False)[0]
+    expected = official.read(root, official=False)[0]
     (root / "train").write_bytes(pickle.dumps(tree(), protocol=protocol))
-    found = pickles.read(root, official=False)[0]
+    found = official.read(root, official=False)[0]
     assert np.array_equal(found.pixels, expected.pixels)
 
 
@@ -110,23 +110,23 @@ def test_what_is_wrong_is_one_line_that_names_it(root, monkeypatch, name, conten
     monkeypatch.chdir(root)
     (root / name).unlink() if content is None else (root / name).write_bytes(content)
     with pytest.raises(ValueError, match=message):
-        pickles.read(root, official=False)
+        official.read(root, official=False)
     assert not (root / "harm").exists()
 
 
 def test_each_of_the_three_files_is_held_to_its_md5(root, monkeypatch):
-    own = {name: hashlib.md5((root / name).read_bytes()).hexdigest() for name in pickles.MD5}
-    monkeypatch.setattr(pickles, "MD5", own)
-    pickles.read(root, official=True)
+    own = {name: hashlib.md5((root / name).read_bytes()).hexdigest() for name in official.MD5}
+    monkeypatch.setattr(official, "MD5", own)
+    official.read(root, official=True)
     for name in own:
-        monkeypatch.setattr(pickles, "MD5", own | {name: "0" * 32})
+        monkeypatch.setattr(official, "MD5", own | {name: "0" * 32})
         with pytest.raises(ValueError, match=f"{name}: md5 {own[name]}, expected 0000"):
-            pickles.read(root, official=True)
+            official.read(root, official=True)
 
 
 def test_official_means_the_published_bytes(root):
     with pytest.raises(ValueError, match="train: md5 .*, expected 16019d7e3df5f24257cddd939b257f8d"):
-        pickles.read(root, official=True)
+        official.read(root, official=True)
 
 
 @pytest.mark.skipif(not REAL.exists(), reason="the real CIFAR-100 is not here")
@@ -135,7 +135,7 @@ def test_the_real_files(tmp_path):
 
     with tarfile.open(REAL) as archive:
         archive.extractall(tmp_path, filter="data")
-    train, test, classes, groups = pickles.read(tmp_path / "cifar-100-python", official=True)
+    train, test, classes, groups = official.read(tmp_path / "cifar-100-python", official=True)
     assert train.pixels.shape == (50000, 32, 32, 3) and test.pixels.shape == (10000, 32, 32, 3)
     assert np.bincount(train.fine).tolist() == [500] * 100 and np.bincount(test.coarse).tolist() == [500] * 20
     assert classes[:2] == ["apple", "aquarium_fish"] and groups[0] == "aquatic_mammals"

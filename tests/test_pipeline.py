@@ -2,36 +2,42 @@
 
 import ast
 import json
+import os
 import re
 import shutil
 import sys
-from pathlib import Path
+from io import StringIO
 
 import pytest
 import torch
 import yaml
 
-from specialists import modalities, students
-from specialists.data.world import World
-from specialists.losses import METHODS
-from specialists.networks import network as network_class
-from specialists.params import configure, load
-from specialists.params import read as read_params
-from specialists.report import Table, cell
-from specialists.train import Budget
-from stages import stand_in_cifar
-from tests.conftest import ROOT, edit, run
+from specialists import data
+from specialists.base.params import load
+from specialists.base.params import read as read_params
+from specialists.base.runtime import Compute
+from specialists.methods import Method
+from specialists.networks import builder
+from specialists.students import modalities
+from specialists.tables import students
+from specialists.tables.rows import Table, cell, name
+from specialists.tracking import code
+from specialists.training.budget import Budget
+from tests.conftest import ROOT, checkout, edit, run
+from tools import copies, small
 
-# Files that a stage loads and that cannot change what it computes: the command line, the record of the
-# machine, and packages that only say what they hold.
-HARMLESS = {
-    *("stages/__init__.py", "specialists/environment.py"),
-    *("specialists/__init__.py", "specialists/data/__init__.py"),
-}
+PIPELINES = [ROOT, *sorted(path.parent for path in ROOT.glob("pipelines/*/params.yaml"))]
+SMALL = [".", "pipelines/cifar100", "pipelines/students"]
 
 
 def executed(done):
-    return [name.split("@")[0] for name in re.findall(r"Running stage '(.+)'", done.stdout)]
+    """Kinds of stages, `code` apart, which runs with every `dvc repro`."""
+    found = [name.split("@")[0] for name in re.findall(r"Running stage '(.+)'", done.stdout)]
+    return [kind for kind in found if kind != "code"]
+
+
+def restored(done):
+    return [name.split("@")[0] for name in re.findall(r"Stage '(.+)' is cached", done.stdout)]
 
 
 def read(path):
@@ -42,14 +48,13 @@ def test_every_row_of_the_table_is_there_and_follows_from_its_cells(finished):
     axes = Table(**yaml.safe_load((finished / "params.yaml").read_text())["table"])
     rows = read(finished / "metrics/table.json")
     assert len(rows) == len(list(axes.rows())) == 6
-    for network, method, k in axes.rows():
-        one = read(finished / f"metrics/cells/{cell(network, method, k, 0)}.json")
-        name = cell(network, method, k, 0).removesuffix("-s0")
-        assert rows[name]["report"]["top1"]["mean"] == one["report"]["top1"]
+    for row in axes.rows():
+        one = read(finished / f"metrics/cells/{cell(*row, 0)}.json")
+        assert rows[name(*row)]["report"]["top1"]["mean"] == one["report"]["top1"]
         assert 0 <= one["report"]["single_min"] <= one["report"]["single"] <= one["report"]["oracle"] <= 100
     pictures = {path.name for path in (finished / "metrics/figures").iterdir()}
     assert pictures == {f"families-san-{m}-k1-s0.png" for m in axes.methods}
-    assert [path.name for path in (finished / "metrics/questions").iterdir()] == ["san-k1-s0.png"]
+    assert [path.name for path in (finished / "metrics/questions").iterdir()] == ["san.png"]
 
 
 def test_what_was_promised_and_kept_by_confidence_adds_up_to_top1_and_ece(finished):
@@ -76,27 +81,91 @@ def test_with_nothing_to_do_nothing_runs(clone):
     assert executed(run(clone, "dvc", "repro")) == []
 
 
-@pytest.mark.parametrize(
-    ("copy", "of"),
-    [("table1", "../.."), ("cifar100_small", "../cifar100"), ("cifar100_vgg17", "../cifar100")],
-)
-def test_pipelines_that_differ_in_params_alone_share_their_stages(copy, of):
+def test_every_output_has_the_bits_that_were_recorded_on_another_machine(finished):
+    recorded = dict(reversed(line.split("  ")) for line in (ROOT / small.RECORD).read_text().splitlines())
+    made = dict(reversed(line.split("  ")) for line in small.digests(finished).splitlines())
+    assert made.keys() == recorded.keys()
+    lock = yaml.safe_load((finished / "dvc.lock").read_text())["stages"]
+    paths = [out["path"] for entry in lock.values() for out in entry.get("outs", []) if out["path"] in made]
+    differ = [path for path in paths if made[path] != recorded[path]]
+    hint = "if numbers were meant to change, python -m tools.small . --record writes them down anew"
+    assert not differ, f"the first is {differ[0]}; {hint}"
+
+
+def test_pipelines_that_differ_in_params_alone_share_their_stages():
     """As copies: of a link in a revision DVC reads the text, and `exp show` and `metrics diff` fail."""
-    folder = ROOT / "pipelines" / copy
-    assert not (folder / "dvc.yaml").is_symlink()
-    assert (folder / "dvc.yaml").read_bytes() == (folder / of / "dvc.yaml").read_bytes()
+    for path in copies.copies(ROOT):
+        assert not path.is_symlink() and path.read_bytes() == (ROOT / "dvc.yaml").read_bytes(), path
 
 
-def test_a_folder_with_params_is_a_pipeline_of_the_same_stages(clone):
+def test_pipelines_share_one_cache(clone):
+    for folder in (clone / "pipelines").iterdir():
+        told = run(folder, "dvc", "cache", "dir").stdout.strip()
+        assert (folder / told).resolve() == clone / ".dvc/cache"
+
+
+def test_a_folder_with_params_is_a_pipeline_that_takes_equal_stages_from_the_cache(clone):
     folder = clone / "pipelines/other"
-    folder.mkdir(parents=True)
+    shutil.copytree(clone / "pipelines/table1/.dvc", folder / ".dvc")
     shutil.copy(clone / "dvc.yaml", folder)
     (folder / "params.yaml").write_text((clone / "params.yaml").read_text().replace("code: .", "code: ../.."))
     done = run(folder, "dvc", "repro", "base@san-0-0")
-    assert executed(done) == ["stand_in", "features", "base"]
+    assert executed(done) == [] and restored(done) == ["stand_in", "features", "base"]
     same = "models/base/san-s0/m0.safetensors"
     assert (folder / same).read_bytes() == (clone / same).read_bytes()
     assert executed(run(clone, "dvc", "repro")) == []
+
+
+def stale(folder):
+    return set(json.loads(run(folder, "dvc", "status", "--json").stdout)) - {"code"}
+
+
+SOFT = '''"""SOFT: all members learn an example, those to which it is cheap the most."""
+
+
+def loss(task_MB, k, *, warmth: float):
+    share_MB = (-task_MB.detach() / warmth).softmax(0)
+    return (share_MB * task_MB).sum(0), share_MB >= share_MB.topk(k, 0).values[-1]
+'''
+
+
+def test_a_new_method_is_one_file_and_its_params_and_makes_no_number_stale(clone):
+    (clone / "specialists/methods/soft.py").write_text(SOFT)
+    edit(clone, lambda params: params["methods"].update(soft={"warmth": 0.5}))
+    edit(clone, lambda params: params["table"]["methods"].append("soft"))
+    run(clone, "dvc", "repro", "code")
+    new = {"specialize@san-soft-1-0", "evaluate@san-soft-1-0"}
+    assert stale(clone) == new | {"report", "question@san", "plots", "track"}
+    run(clone, "dvc", "repro", "--quiet", "report")
+    assert "| SAN | SOFT | 1 |" in (clone / "metrics/table.md").read_text()
+
+
+def rewrite(path, old, new):
+    text = path.read_text()
+    assert text.count(old) == 1
+    path.write_text(text.replace(old, new))
+
+
+def test_after_a_better_docstring_no_number_is_computed_again(clone):
+    rewrite(clone / "specialists/training/loop.py", '"""The one loop', '"""The only loop')
+    assert executed(run(clone, "dvc", "repro")) == [] and stale(clone) == set()
+
+
+def test_a_changed_line_runs_again_what_can_run_it_and_what_follows(clone):
+    rewrite(clone / "specialists/methods/cmcl.py", "return beta * (", "return 2 * beta * (")
+    done = re.findall(r"Running stage '(.+)'", run(clone, "dvc", "repro").stdout)
+    cells = ["specialize@san-cmcl-1-0", "evaluate@san-cmcl-1-0"]
+    assert sorted(done) == sorted(["code", *cells, "report", "question@san", "plots", "track"])
+
+
+@pytest.mark.parametrize("axis", ["methods", "networks"])
+def test_an_unknown_name_in_the_table_is_one_line_before_anything_trains(clone, axis):
+    edit(clone, lambda params: params["table"][axis].append("sam"))
+    edit(clone, lambda params: params["base"].update(epochs=1))
+    done = run(clone, "dvc", "repro", check=False)
+    assert done.returncode and executed(done) == []
+    said = [line for line in done.stderr.splitlines() if line.startswith("stages.code: ")]
+    assert len(said) == 1 and f"params.yaml: table.{axis}: 'sam' is no row of {axis}; known: " in said[0]
 
 
 @pytest.mark.parametrize(
@@ -138,31 +207,26 @@ def test_forced_again_every_output_is_the_same_to_the_bit(clone):
 def test_every_stage_declares_the_code_it_loads_and_the_params_it_reads(pipeline, request):
     """Of one stage of every kind, as seen while the pipeline ran."""
     folder = request.getfixturevalue(pipeline)
-    lock = yaml.safe_load((folder / "dvc.lock").read_text())["stages"]
+    top, lock = checkout(folder), yaml.safe_load((folder / "dvc.lock").read_text())["stages"]
+    lists = code.lists(top, load(folder / "params.yaml"))
     kinds = {name.split("@")[0]: name for name in lock}
-    for name in kinds.values():
-        _, module, *words = lock[name]["cmd"].split()[2:]
+    kinds.pop("code")  # which reads all sources and params
+    for kind in kinds.values():
+        _, _, module, *words = lock[kind]["cmd"].split()
         seen = " ".join([module, *words]).replace("/", ":")
-        files, sections = read(folder.parent / f"loaded/{seen}.json")
-        loaded = {
-            Path(file).relative_to(folder).as_posix()
-            for file in files
-            if file and file.startswith(str(folder))
-        } | {f"{module.replace('.', '/')}.py"}
-        declared = {str(Path(dep["path"])) for dep in lock[name]["deps"]}
-        if name == "track":
-            loaded.discard("specialists/params.py")  # loaded by the witness alone
-        assert loaded - HARMLESS <= declared, name
-        assert {path for path in declared if path.endswith(".py")} <= loaded | {
-            "specialists/networks/resnet101.py"
-        }, name
-        if name == "track":  # shows all that is in the file
+        files, sections = read(top.parent / f"loaded/{seen}.json")
+        own = f"{module.replace('.', '/')}.py"
+        inside = {os.path.relpath(file, top) for file in files if file and file.startswith(f"{top}/")}
+        loaded = {path for path in inside if code.meaning((top / path).read_text())} - code.HARMLESS | {own}
+        deps = [dep["path"] for dep in lock[kind]["deps"] if dep["path"].startswith("code/")]
+        named = [path.removeprefix("code/").removesuffix(".txt") for path in deps]
+        assert loaded == set().union(*(lists[each][1] for each in named)), kind
+        if kind == "track":  # shows all that is in the file
             continue
-        params = set(lock[name].get("params", {}).get("params.yaml", {}))
-        if name == "specialize_cell":  # its method may be one that shares, this one does not
-            params -= {"sharing"}
-        assert all(any(f"{s}.".startswith(f"{p}.") for p in params) for s in sections), (name, sections)
-        assert all(any(f"{s}.".startswith(f"{p}.") for s in sections) for p in params), (name, sections)
+        params = set(lock[kind].get("params", {}).get("params.yaml", {}))
+        assert all(any(f"{s}.".startswith(f"{p}.") for p in params) for s in sections), (kind, sections)
+        params.discard("compute")  # its mode is read in stages/__init__.py
+        assert all(any(f"{s}.".startswith(f"{p}.") for s in sections) for p in params), (kind, sections)
 
 
 def test_a_pipeline_of_images_has_the_rows_of_its_table(finished_cifar):
@@ -178,7 +242,7 @@ def test_a_pipeline_of_images_has_the_rows_of_its_table(finished_cifar):
 
 
 def test_two_modules_alone_import_mlflow():
-    for path in [*ROOT.glob("stages/*.py"), *ROOT.glob("specialists/**/*.py")]:
+    for path in [*ROOT.glob("stages/*.py"), *ROOT.glob("tools/*.py"), *ROOT.glob("specialists/**/*.py")]:
         trees = ast.walk(ast.parse(path.read_text()))
         named = {
             getattr(node, "module", None) or node.names[0].name
@@ -186,42 +250,55 @@ def test_two_modules_alone_import_mlflow():
             if isinstance(node, ast.Import | ast.ImportFrom)
         }
         imported = any(name.startswith("mlflow") for name in named if name)
-        assert not imported or path.name in ("tracking.py", "served.py"), path
+        ours = path.relative_to(ROOT / "specialists").as_posix() if "specialists" in path.parts else ""
+        assert not imported or ours in ("tracking/store.py", "serving/served.py"), path
 
 
 def test_params_yaml_is_in_the_form_that_dvc_writes():
     """`-S` rewrites the file through ruamel: in canonical form, the change is one line."""
     from ruamel.yaml import YAML
 
-    for path in [ROOT / "params.yaml", *ROOT.glob("pipelines/*/params.yaml")]:
-        yaml_ = YAML()
-        with open(path) as file:
-            tree = yaml_.load(file)
-        from io import StringIO
-
-        written = StringIO()
-        yaml_.dump(tree, written)
-        assert written.getvalue() == path.read_text()
+    for folder in PIPELINES:
+        yaml_, written = YAML(), StringIO()
+        text = (folder / "params.yaml").read_text()
+        yaml_.dump(yaml_.load(text), written)
+        assert written.getvalue() == text
 
 
-@pytest.mark.parametrize("folder", [ROOT, *(path.parent for path in ROOT.glob("pipelines/*/params.yaml"))])
-def test_the_params_of_every_pipeline_bind(folder):
-    path = folder / "params.yaml"
-    cifar = folder.name.startswith("cifar100")
-    shape = [100] if cifar else [[3, 4], 8, 11, 5]
-    read_params("world", stand_in_cifar.World if cifar else World, path=path)
-    distill = load(path)["distill"]
-    read_params("table", students.Axes if "methods" in distill else Table, path=path)
-    for name in distill.get("methods", []):
-        read_params(f"distill.methods.{name}", modalities.Method, path=path)
-    budgets = [f"distill.budgets.{name}" for name in distill.get("budgets", [])] or ["distill.budget"]
+@pytest.mark.parametrize("folder", PIPELINES, ids=lambda folder: folder.name)
+def test_the_params_of_every_pipeline_bind(folder, monkeypatch):
+    monkeypatch.chdir(folder)
+    bind()
+
+
+@pytest.mark.parametrize("folder", SMALL)
+def test_what_makes_a_pipeline_small_binds(folder, tmp_path, monkeypatch):
+    (tmp_path / "params.yaml").write_text(yaml.safe_dump(small.overlaid(ROOT / folder)))
+    monkeypatch.chdir(tmp_path)
+    bind()
+
+
+def bind():
+    """Bind every section of params.yaml here to what reads it."""
+    tree = load()
+    kind, distill = tree["data"]["format"], tree["distill"]
+    shape = {"clevr": [[3, 4], 8, 11, 5], "cifar100": [100]}[kind]
+    read_params("compute", Compute)
+    read_params("world", data.part(kind, "stand_in").World)
+    read_params("data", data.part(kind, "prepare").Data)
+    read_params("features", data.part(kind, "prepare").Settings)
+    read_params("table", students.Axes if "methods" in distill else Table)
+    for row in distill.get("methods", []):
+        read_params(f"distill.methods.{row}", modalities.Method)
+    budgets = [f"distill.budgets.{each}" for each in distill.get("budgets", [])] or ["distill.budget"]
     for section in ("base", "specialize", *budgets):
-        read_params(section, Budget, path=path)
-    for name in load(path)["networks"]:
-        read_params(f"networks.{name}", network_class(name), *shape, path=path)
+        read_params(section, Budget)
+    for row in tree["networks"]:
+        builder(row, shape)()
     logits = torch.zeros(2, 1, 5)
-    for name in load(path)["methods"]:
-        assert configure(f"methods.{name}", METHODS[name], path=path)(logits, logits, None).shape == (2, 1)
+    given = {"task_MB": logits[..., 0], "logits_MBC": logits, "teacher_MBC": logits, "k": 1}
+    for method in map(Method, tree["methods"]):
+        assert not method.trains or method.loss(**given, generator=None)[1].shape == (2, 1)
 
 
 def test_a_new_seed_or_member_is_a_new_model(clone):

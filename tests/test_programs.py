@@ -2,7 +2,7 @@
 
 import pytest
 
-from specialists.data.programs import ANSWERS, IllPosed, category, execute
+from specialists.data.clevr.programs import ANSWERS, IllPosed, category, execute
 
 #   left to right: 0 1 2 3 4; front to back: 4 2 0 3 1
 ROWS = [

@@ -1,61 +1,123 @@
 """A cell computed again: the same to the bit, or caught."""
 
 import json
+import os
 import shutil
+import signal
+import subprocess
+import sys
+import time
 
-from tests.conftest import run, stage
+import pytest
+
+from specialists.base.environment import machine as here
+from specialists.tracking.pipeline import stages
+from tests.conftest import environment, run, tool
+from tools.recompute import compare, makers
 
 
-def test_the_same_to_the_bit(clone):
-    done = stage(clone, "recompute", "san-mcl_kd-k1-s0")
-    assert "san-mcl_kd-k1-s0: the same to the bit, 5 files" in done.stdout
-    assert run(clone, "git", "status", "--porcelain").stdout == ""
+@pytest.fixture
+def odd(clone):
+    """The clone under a name that is no ASCII and no single line."""
+    return clone.rename(clone.with_name("Spezialistentüm\nin zwei Zeilen"))
+
+
+def test_the_same_to_the_bit_and_how_long_that_takes(odd):
+    path = odd / "metrics/environment/cells/san-mcl_kd-k1-s0.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | {"processor": "a Z80", "wall_seconds": 90}))
+    before = run(odd, "git", "status", "--porcelain").stdout
+    done = tool(odd, "recompute", "san-mcl_kd-k1-s0")
+    assert done.stdout.splitlines() == [
+        "san-mcl_kd-k1-s0: training took 1.5 minutes on a Z80",
+        "san-mcl_kd-k1-s0: the same to the bit, 5 files",
+    ]
+    assert run(odd, "git", "status", "--porcelain").stdout == before
 
 
 def test_without_a_cache_it_is_computed_from_the_ground(clone):
     shutil.rmtree(clone / ".dvc/cache")
-    done = stage(clone, "recompute", "san-mcl_kd-k1-s0")
+    done = tool(clone, "recompute", "san-mcl_kd-k1-s0")
     assert "computed first: features, base@san-0-0, base@san-1-0\n" in done.stdout
     assert "san-mcl_kd-k1-s0: the same to the bit, 5 files" in done.stdout
     assert not (clone / ".dvc/cache").exists()
 
 
-def lie(clone, processor):
-    """A commit whose lock claims weights that its code does not compute."""
-    lock = clone / "dvc.lock"
-    text = lock.read_text()
-    place = text.index("models/cells/san-mcl-k1-s0.safetensors\n      hash: md5\n      md5: ")
-    place = text.index("md5: ", place) + 5
-    lock.write_text(f"{text[:place]}{'f' * 32}{text[place + 32 :]}")
-    path = clone / "metrics/environment/cells/san-mcl-k1-s0.json"
-    path.write_text(json.dumps(json.loads(path.read_text()) | processor))
-    run(clone, "git", "commit", "--quiet", "--all", "--message", "a lie")
+def test_a_terminated_one_leaves_no_process_and_no_clone(clone, tmp_path):
+    scratch = tmp_path / "scratch"
+    scratch.mkdir()
+    shutil.rmtree(clone / ".dvc/cache")  # there is much to do
+    command = [sys.executable, "-m", "tools.recompute", "san-mcl_kd-k1-s0"]
+    with subprocess.Popen(command, cwd=clone, env=environment(TMPDIR=str(scratch)), text=True) as process:
+        deadline = time.monotonic() + 60
+        while not inside(scratch):
+            assert process.poll() is None and time.monotonic() < deadline
+            time.sleep(0.1)
+        process.send_signal(signal.SIGTERM)
+    assert process.returncode == 143
+    assert not inside(scratch) and not list(scratch.glob("recompute-*"))
 
 
-def test_a_difference_on_the_same_machine_is_an_error(clone):
-    lie(clone, {})
-    done = stage(clone, "recompute", "san-mcl-k1-s0", check=False)
-    assert done.returncode == 1
-    assert "computed on this machine; differs: models/cells/san-mcl-k1-s0.safetensors" in done.stdout
+def inside(scratch):
+    """The processes of Python that work in a clone."""
+    found = []
+    for process in os.listdir("/proc"):
+        try:
+            if os.readlink(f"/proc/{process}/cwd").startswith(f"{scratch}/recompute-"):
+                found += [process] if "python" in os.readlink(f"/proc/{process}/exe") else []
+        except OSError:  # no process, or one that is over
+            pass
+    return found
 
 
-def test_on_another_machine_the_accuracies_decide(clone):
-    lie(clone, {"processor": "another"})
-    done = stage(clone, "recompute", "san-mcl-k1-s0")
-    assert "another machine (another, torch" in done.stdout and "by up to 0.00 points" in done.stdout
+@pytest.fixture
+def differing(clone, monkeypatch, capsys):
+    """What `compare` says, and its exit code: weights and top-1 are not those that a machine committed."""
+    weights = clone / "models/cells/san-mcl-k1-s0.safetensors"
+    numbers = clone / "metrics/cells/san-mcl-k1-s0.json"
+    record = clone / "metrics/environment/cells/san-mcl-k1-s0.json"
+
+    def said(mode, machine, better=0.0):
+        (clone / "dvc.lock").write_text(
+            (clone / "dvc.lock").read_text().replace("mode: portable", f"mode: {mode}")
+        )
+        record.write_text(json.dumps(json.loads(record.read_text()) | here() | machine))
+        found = json.loads(numbers.read_text())
+        report = found["report"] | {"top1": found["report"]["top1"] + better}
+        numbers.write_text(json.dumps(found | {"report": report}))
+        run(clone, "git", "commit", "--quiet", "--all", "--message", "computed there, in that mode")
+        numbers.write_text(json.dumps(found))
+        weights.write_bytes(b"others")
+        monkeypatch.chdir(clone)
+        lock = stages("dvc.lock")
+        with pytest.raises(SystemExit) as end:
+            compare([lock[name] for name in makers(lock, "san-mcl-k1-s0")], clone, "san-mcl-k1-s0")
+        return capsys.readouterr().out, int(end.value.code)
+
+    return said
 
 
-def test_another_machine_is_no_excuse_for_another_accuracy(clone):
-    path = clone / "metrics/cells/san-mcl-k1-s0.json"
-    numbers = json.loads(path.read_text())
-    numbers["report"]["top1"] += 5.5
-    path.write_text(json.dumps(numbers))
-    lie(clone, {"processor": "another"})
-    done = stage(clone, "recompute", "san-mcl-k1-s0", check=False)
-    assert done.returncode == 1 and "by up to 5.50 points" in done.stdout
+@pytest.mark.parametrize(
+    ("mode", "machine", "where", "code"),
+    [
+        ("fast", {}, "this machine;", 1),
+        ("fast", {"processor": "another"}, "another machine (another, torch ", 0),
+        ("fast", {"capabilities": ["of a like name"]}, "another machine (", 0),
+        ("portable", {"processor": "another", "capabilities": []}, "some machine in portable mode, ", 1),
+        ("portable", {"torch": "0.1"}, "another machine (", 0),
+    ],
+)
+def test_a_difference_is_an_error_where_there_must_be_none(differing, mode, machine, where, code):
+    text, found = differing(mode, machine)
+    assert f"computed on {where}" in text and found == code
+    assert "differs: models/cells/san-mcl-k1-s0.safetensors" in text
+
+
+def test_another_machine_is_no_excuse_for_another_accuracy(differing):
+    text, code = differing("fast", {"processor": "another"}, better=5.5)
+    assert code == 1 and "accuracies by up to 5.50 points" in text
 
 
 def test_an_unknown_cell_is_one_line(clone):
-    done = stage(clone, "recompute", "san-mcl-k9-s0", check=False)
+    done = tool(clone, "recompute", "san-mcl-k9-s0", check=False)
     assert done.returncode == 1 and done.stderr.count("\n") == 1
     assert "CELL: 'san-mcl-k9-s0' is not in dvc.lock; known: san-cmcl-k1-s0, san-ie" in done.stderr

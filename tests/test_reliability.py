@@ -3,6 +3,7 @@
 import importlib
 import json
 import os
+import re
 import resource
 import shutil
 import signal
@@ -15,8 +16,8 @@ import pytest
 import yaml
 from safetensors.numpy import load_file, save_file
 
-import stages
-from tests.conftest import ROOT, edit, run, stage
+from specialists.base import command
+from tests.conftest import ROOT, edit, environment, run, stage
 
 STAGES = {
     "base": ("san", "0", "0"),
@@ -44,9 +45,10 @@ def test_killed_at_several_points_it_ends_in_the_same_bytes(clone, name):
     whole = {path: content for path, content in outputs(clone).items() if before[path] != content}
     for path in whole:
         path.unlink()
-    command = [sys.executable, "-m", f"stages.{name}", *STAGES[name]]
+    words = [sys.executable, "-m", f"stages.{name}", *STAGES[name]]
+    held = {"cwd": clone, "env": environment(), "stderr": subprocess.PIPE, "text": True}
     for _ in range(3):
-        with subprocess.Popen(command, cwd=clone, stderr=subprocess.PIPE, text=True) as process:
+        with subprocess.Popen(words, **held) as process:
             # Two epochs after it has started or gone on, somewhere inside the third.
             for _ in range(2):
                 process.stderr.readline()
@@ -55,28 +57,33 @@ def test_killed_at_several_points_it_ends_in_the_same_bytes(clone, name):
     done = stage(clone, name, *STAGES[name])
     assert "epoch 1/12" not in done.stderr and "epoch 12/12" in done.stderr
     assert len(whole) >= 2 and outputs(clone) == before | whole
-    assert not list((clone / "scratch").glob("[!.]*"))
+    assert not list((clone / "scratch").rglob("*.pt"))
 
 
-def test_dvc_killed_between_and_inside_stages_goes_on(clone):
-    """The whole group is killed, as by a power cut, at several moments of `dvc repro`."""
-    target = "evaluate@san-mcl_kd-1-0"
-    before, whole = yaml.safe_load((clone / "dvc.lock").read_text())["stages"], outputs(clone)
-    for folder in ("models", "metrics", ".dvc/cache", "data/features"):
+@pytest.fixture
+def blank(clone):
+    """A clone in which nothing was ever computed."""
+    for folder in ("models", "metrics", ".dvc/cache", "data", "code"):
         shutil.rmtree(clone / folder)
     (clone / "dvc.lock").unlink()
-    for seconds in (4, 7, 10):
-        silent = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
-        command = ["dvc", "repro", "--quiet", target]
-        process = subprocess.Popen(command, cwd=clone, start_new_session=True, **silent)
-        time.sleep(seconds)
-        assert process.poll() is None, "it was over before it could be killed"
-        os.killpg(process.pid, signal.SIGKILL)
-        process.wait()
-    run(clone, "dvc", "repro", "--quiet", target)
-    after, made = yaml.safe_load((clone / "dvc.lock").read_text())["stages"], outputs(clone)
+    return clone
+
+
+def test_dvc_killed_between_and_inside_stages_goes_on(finished, blank):
+    """The whole group is killed, as by a power cut, at several moments of `dvc repro`."""
+    target = "evaluate@san-mcl_kd-1-0"
+    for moment, seconds in (("stage 'features'", 1), ("stage 'base@san-0-0'", 0), ("stage 'specialize@", 2)):
+        held = {"cwd": blank, "env": environment(), "stdout": subprocess.PIPE, "text": True}
+        with subprocess.Popen(["dvc", "repro", target], start_new_session=True, **held) as process:
+            assert any(moment in line for line in process.stdout), "it was over before it could be killed"
+            time.sleep(seconds)
+            os.killpg(process.pid, signal.SIGKILL)
+        assert process.returncode == -signal.SIGKILL
+    run(blank, "dvc", "repro", "--quiet", target)
+    before, after = (yaml.safe_load((f / "dvc.lock").read_text())["stages"] for f in (finished, blank))
     assert target in after and after.items() <= before.items()
-    assert made and made.items() <= whole.items()
+    made, whole = outputs(blank), outputs(finished)
+    assert made and all(whole[finished / path.relative_to(blank)] == made[path] for path in made)
 
 
 def test_a_full_disk_is_one_line_and_leaves_no_half_written_file(clone):
@@ -86,9 +93,9 @@ def test_a_full_disk_is_one_line_and_leaves_no_half_written_file(clone):
     def full():
         resource.setrlimit(resource.RLIMIT_FSIZE, (2000, 2000))
 
-    command = [sys.executable, "-m", "stages.base", *STAGES["base"]]
-    env = os.environ | {"PYTHONDONTWRITEBYTECODE": "1"}  # which would be cut short too
-    done = subprocess.run(command, cwd=clone, env=env, capture_output=True, text=True, preexec_fn=full)
+    words = [sys.executable, "-m", "stages.base", *STAGES["base"]]
+    env = environment(PYTHONDONTWRITEBYTECODE="1")  # which would be cut short too
+    done = subprocess.run(words, cwd=clone, env=env, capture_output=True, text=True, preexec_fn=full)
     assert done.returncode == 1
     assert one_line(done.stderr).endswith("could not be written: File too large")
     assert not target.exists() and not list(target.parent.glob(".*"))
@@ -96,7 +103,7 @@ def test_a_full_disk_is_one_line_and_leaves_no_half_written_file(clone):
 
 def one_line(text):
     """The last line, after lines of progress, which must be the only one that is not progress."""
-    lines = [line for line in text.splitlines() if line and not line.startswith("epoch ")]
+    lines = [line for line in text.splitlines() if line and not re.match(r"\S+  epoch ", line)]
     assert len(lines) == 1, text
     return lines[0]
 
@@ -141,12 +148,47 @@ MISTAKES = {
     "misspelt method": (
         None,
         ("specialize", "san", "mckd", "1", "0", "cell"),
-        "METHOD: 'mckd' is unknown; known: ie, ie_plus, mcl,",
+        "params.yaml: methods.mckd: missing; found beside it: ie, ie_plus, mcl,",
+    ),
+    "a method without a file": (
+        change("methods", "mcl", to={"method": "mlc"}),
+        ("specialize", "san", "mcl", "1", "0", "cell"),
+        "method: 'mlc' is not a file of specialists/methods; known: cmcl, ie, ie_plus, mcl,",
     ),
     "misspelt network": (
         None,
         ("base", "sam", "0", "0"),
-        "network: 'sam' is not a file of specialists/networks; known: mlp, resnet20, san, san_small, vgg17",
+        "params.yaml: networks.sam: missing; found beside it: mlp, san",
+    ),
+    "a network without a file": (
+        change("networks", "san", "network", to="sam"),
+        ("base", "san", "0", "0"),
+        "network: 'sam' is not a file of specialists/networks; known: mlp, resnet20, san, vgg17",
+    ),
+    "mode unknown": (
+        change("compute", "mode", to="fats"),
+        ("base", "san", "0", "0"),
+        "params.yaml: compute: mode: 'fats' is unknown; known: portable, fast",
+    ),
+    "compiled and portable": (
+        change("compute", "compile", to=True),
+        ("base", "san", "0", "0"),
+        "params.yaml: compute: compile: true generates code for this processor; portable needs false",
+    ),
+    "format unknown": (
+        change("data", "format", to="clever"),
+        ("features",),
+        "params.yaml: data.format: 'clever' is unknown; known: cifar100, clevr",
+    ),
+    "a student of nobody": (
+        change("distill", "teacher", to="mcl-k2"),
+        ("code",),
+        "params.yaml: distill.teacher: 'mcl-k2' is not among the rows of table; known: ie, ie_plus, mcl-k1",
+    ),
+    "a generalist among specialists": (
+        change("table", "methods", to=["ie_plus"]),
+        ("code",),
+        "params.yaml: table.methods: the loss of 'ie_plus' takes no k; it belongs to table.generalists",
     ),
     "k too large": (None, ("specialize", "san", "mcl", "3", "0", "cell"), "K: '3' is out of range: 1 to 2"),
     "k not a number": (
@@ -179,7 +221,7 @@ MISTAKES = {
     "form unknown": (
         change("methods", "cmcl", "form", to="exactly"),
         ("specialize", "san", "cmcl", "1", "0", "cell"),
-        "params.yaml: methods.cmcl: form: 'exactly'; known: exact, stochastic",
+        "params.yaml: methods.cmcl: form: 'exactly' is unknown; known: exact, stochastic",
     ),
     "no params": (lambda clone: (clone / "params.yaml").unlink(), ("report",), "params.yaml: not found in "),
     "features not finite": (poison, ("base", "san", "0", "0"), "the loss of row "),
@@ -220,7 +262,7 @@ MISTAKES = {
     ),
     "answers cut short": (
         write("models/answers/cells/san-mcl-k1-s0.safetensors", "x"),
-        ("question",),
+        ("question", "san"),
         "models/answers/cells/san-mcl-k1-s0.safetensors: cannot be read",
     ),
     "a size that no network has": (
@@ -236,17 +278,17 @@ MISTAKES = {
     "nothing held out": (
         change("data", "select", to=0.0),
         ("features",),
-        "select: 0.0 of 40 train images is 0: nothing is left",
+        "select: 0.0 of 110 train images is 0: nothing is left",
     ),
 }
 
 
 def called(name, *arguments):
-    """A stage's command line in this process, which is quicker; what a process does more, other tests see."""
-    module = importlib.import_module(f"stages.{name}")
+    """A command line in this process, which is quicker; what a process does more, other tests see."""
+    module = importlib.import_module(name)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(sys, "argv", [name, *arguments])
-        stages.run(module.main)
+        command.run(module.main)
 
 
 @pytest.mark.parametrize("mistake", MISTAKES)
@@ -257,7 +299,7 @@ def test_a_mistake_is_one_line_that_names_it(clone, mistake, monkeypatch, capsys
     before = outputs(clone)
     monkeypatch.chdir(clone)
     with pytest.raises(SystemExit) as ended:
-        called(name, *arguments)
+        called(f"stages.{name}", *arguments)
     line = one_line(capsys.readouterr().err)
     assert ended.value.code == 1 and line.startswith(f"stages.{name}: ") and message in line
     assert outputs(clone) == before
@@ -268,7 +310,7 @@ def test_what_nobody_foresaw_is_shown_whole_on_demand(clone, monkeypatch):
     monkeypatch.chdir(clone)
     monkeypatch.setenv("TRACEBACK", "1")
     with pytest.raises(RuntimeError, match="-1"):
-        called("base", "san", "0", "0")
+        called("stages.base", "san", "0", "0")
 
 
 def test_an_interrupt_is_one_line(monkeypatch, capsys):
@@ -277,7 +319,7 @@ def test_an_interrupt_is_one_line(monkeypatch, capsys):
 
     monkeypatch.setattr("stages.report.read", interrupted)
     with pytest.raises(SystemExit) as ended:
-        called("report")
+        called("stages.report")
     assert ended.value.code == 130 and capsys.readouterr().err == "stages.report: interrupted\n"
 
 
@@ -287,11 +329,15 @@ def test_a_mistake_ends_the_process_with_one_line(clone):
     assert one_line(done.stderr) == "stages.base: 2 arguments, expected 3: NETWORK MEMBER SEED"
 
 
-@pytest.mark.parametrize("name", sorted(path.stem for path in (ROOT / "stages").glob("[!_]*.py")))
-def test_help_is_the_stages_first_page(name, capsys):
+FILES = [*ROOT.glob("stages/*.py"), *ROOT.glob("tools/*.py")]
+COMMANDS = sorted(f"{path.parent.name}.{path.stem}" for path in FILES if "\ndef main(" in path.read_text())
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_help_is_the_first_page_of_a_command(name, capsys):
     called(name, "--help")
     page = capsys.readouterr().out
-    assert page.startswith(f"python -m stages.{name}") and "writes  " in page
+    assert page.startswith(f"python -m {name}") and "writes  " in page
 
 
 def test_written_json_is_never_nan(clone):

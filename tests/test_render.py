@@ -7,10 +7,10 @@ from math import sqrt
 import numpy as np
 import pytest
 
-from specialists.data import world
-from specialists.data.programs import VALUES
-from specialists.data.render import PAINT, render
-from specialists.data.solids import EYE, RADIUS, Solid, camera, trace
+from specialists.data.clevr import world
+from specialists.data.clevr.programs import VALUES
+from specialists.data.clevr.render import PAINT, render
+from specialists.data.clevr.solids import EYE, RADIUS, Solid, camera, trace
 
 SETTINGS = world.World(seed=1, train_images=9, val_images=9, questions_per_image=1, width=320, height=240)
 

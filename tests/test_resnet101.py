@@ -4,8 +4,8 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
-from specialists.networks import resnet101
-from specialists.networks.resnet101 import Bottleneck, ResNet101
+from specialists.eyes import resnet101
+from specialists.eyes.resnet101 import Bottleneck, ResNet101
 
 
 @pytest.fixture(scope="module")

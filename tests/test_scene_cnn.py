@@ -6,10 +6,9 @@ import numpy as np
 import pytest
 import torch
 
-from specialists import backbone
-from specialists.data import clevr
-from specialists.networks import scene_cnn
-from specialists.networks.scene_cnn import SceneCNN, Settings, jitter, pack, targets
+from specialists.data.clevr import official
+from specialists.eyes import extract, scene_cnn
+from specialists.eyes.scene_cnn import SceneCNN, Settings, jitter, pack, targets
 from tests.tree import plant
 
 SETTINGS = Settings(rows=2, columns=3, channels=16, width=4, images=100, steps=6, batch=4, lr=0.01)
@@ -93,8 +92,8 @@ def test_objects_move_with_the_picture():
 
 def picture(tmp_path, **counts):
     plant(tmp_path / "clevr", width=96, height=64, **counts)
-    split = clevr.read(tmp_path / "clevr", "train")
-    return split, *backbone.load(split.images, (64, 96))
+    split = official.read(tmp_path / "clevr", "train")
+    return split, *extract.load(split.images, (64, 96))
 
 
 def test_the_same_bytes_whatever_the_global_random_state(tmp_path):
@@ -134,6 +133,16 @@ def test_a_learning_rate_that_diverges_is_an_error(tmp_path):
         scene_cnn.train(network, images, split.objects, sizes, settings, torch.Generator().manual_seed(0))
 
 
-def test_settings_out_of_range():
-    with pytest.raises(ValueError, match="^steps: 0 is out of range: above 0$"):
-        Settings(rows=2, columns=3, channels=16, width=4, images=100, steps=0, batch=4, lr=0.01)
+@pytest.mark.parametrize(
+    ("name", "value", "right"),
+    [
+        ("steps", 0, "1 to 1000000"),
+        ("channels", -1, "1 to 4096"),
+        ("rows", 10**9, "1 to 64"),
+        ("lr", 0.0, "above 0"),
+        ("lr", float("nan"), "above 0"),
+    ],
+)
+def test_settings_out_of_range(name, value, right):
+    with pytest.raises(ValueError, match=f"^{name}: {value} is out of range: {right}$"):
+        Settings(**vars(SETTINGS) | {name: value})

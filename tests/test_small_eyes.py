@@ -3,10 +3,9 @@
 import pytest
 import torch
 
-from specialists import backbone
-from specialists.data import clevr
-from specialists.networks import scene_cnn
-from specialists.small_eyes import Settings, SmallEyes, halved, imitate
+from specialists.data.clevr import official
+from specialists.eyes import extract, scene_cnn
+from specialists.eyes.small import Settings, SmallEyes, halved, imitate
 from tests.tree import plant
 
 WIDE = scene_cnn.Settings(rows=2, columns=3, channels=32, width=16, images=100, steps=300, batch=8, lr=0.01)
@@ -22,11 +21,11 @@ def taught(tmp_path_factory):
     """A wide pair of eyes that has learned to read drawings, and the drawings."""
     root = tmp_path_factory.mktemp("drawings")
     plant(root / "clevr", train=60, val=20, width=96, height=64)
-    split = clevr.read(root / "clevr", "train")
-    images, sizes = backbone.load(split.images, (64, 96))
+    split = official.read(root / "clevr", "train")
+    images, sizes = extract.load(split.images, (64, 96))
     wide, generator = scene_cnn.SceneCNN(WIDE, seeded()), seeded()
     scene_cnn.train(wide, images, split.objects, sizes, WIDE, generator)
-    return wide, images, clevr.read(root / "clevr", "val")
+    return wide, images, official.read(root / "clevr", "val")
 
 
 def small(taught, settings=SMALL):
@@ -55,7 +54,7 @@ def test_from_what_they_see_the_wide_ones_read_pictures_that_neither_knows(taugh
     before = {name: value.clone() for name, value in wide.state_dict().items()}
     found, scores = small(taught), {}
     for name, each in (("wide", wide), ("small", found), ("blank", SmallEyes(SMALL, WIDE, seeded()).eval())):
-        images, sizes = backbone.load(val.images, each.size)
+        images, sizes = extract.load(val.images, each.size)
         with torch.no_grad():
             map_NRF = each(images).flatten(1, 2).numpy()
         scores[name] = wide.accuracy(map_NRF, val.objects, sizes)
@@ -78,5 +77,9 @@ def test_a_learning_rate_that_diverges_is_an_error(taught):
 
 
 def test_settings_out_of_range():
-    with pytest.raises(ValueError, match="^width: 0 is out of range: above 0$"):
-        Settings(width=0, steps=1, batch=1, lr=0.1)
+    for settings, message in (
+        ((0, 1, 1, 0.1), "width: 0 is out of range: 1 to 1024"),
+        ((1, 1, 1, -1.0), "lr: -1.0"),
+    ):
+        with pytest.raises(ValueError, match=f"^{message}"):
+            Settings(*settings)

@@ -10,9 +10,9 @@ import subprocess
 import sys
 import urllib.error
 import urllib.request
-from functools import partial
 from importlib import import_module
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -23,18 +23,24 @@ from mlflow.models import get_model_info
 from PIL import Image
 from safetensors.numpy import load_file, save_file
 
-from specialists import export, modalities, students
-from specialists.answering import Onnx
-from specialists.data import prepared
-from specialists.distillation import distill
-from specialists.ensemble import load
-from specialists.networks import network
-from specialists.params import read
-from stages.load import Server
-from tests.conftest import edit, run, stage
+from specialists import data as prepared
+from specialists.answers.ensemble import load
+from specialists.base.params import load as load_params
+from specialists.base.params import read
+from specialists.data.clevr import official
+from specialists.eyes import extract
+from specialists.networks import builder
+from specialists.serving import export
+from specialists.serving.answering import Onnx
+from specialists.students import modalities, sight
+from specialists.students.distillation import distill
+from specialists.tables import students
+from specialists.tracking import pipeline
+from tests.conftest import ROOT, checkout, copied, edit, run, stage, tool
 from tests.test_pipeline import executed
 from tests.test_reliability import outputs
 from tests.test_verify import forge, verdict
+from tools.load import Server
 
 TEACHER, STUDENT = "cells/san-mcl_kd-k1-s0", "cells/san_small-kd-s0"
 PICTURE = "data/stand_in/images/val/CLEVR_val_000000.png"
@@ -42,7 +48,11 @@ PICTURE = "data/stand_in/images/val/CLEVR_val_000000.png"
 
 @pytest.fixture
 def clone(finished_students, tmp_path):
-    return run(tmp_path, "cp", "-r", str(finished_students), "specialists") and tmp_path / "specialists"
+    return copied(finished_students, tmp_path)
+
+
+def mlflow(folder):
+    return f"sqlite:///{checkout(folder)}/mlflow.db"
 
 
 def cells(top1s):
@@ -66,6 +76,22 @@ def test_what_a_student_recovers_by_hand():
     assert "| the ensemble | 61.00 ± 1.41 | 100 % |" in lines[2]
 
 
+def test_a_student_that_is_not_published_is_called_by_its_name():
+    assert students.Axes(["alone", "kd_of_mine"], [0], [0])
+    row = {"network": "small", "method": "kd_of_mine", "k": None, "recovered": None}
+    numbers = dict.fromkeys(students.MEASURED, {"mean": 1.0, "std": None})
+    row |= dict.fromkeys(students.COST, 1) | {"report": numbers}
+    assert "| SMALL | kd_of_mine | **1.00** |" in students.markdown({"small-kd_of_mine": row})
+
+
+def test_what_the_files_answer_stands_beside_the_processor(finished_students):
+    for name in ("student", "ensemble"):
+        known = json.loads((finished_students / f"metrics/export/{name}.json").read_text())
+        machine = json.loads((finished_students / f"metrics/environment/export/{name}.json").read_text())
+        assert set(known) == {"cell", "torch", "questions"} and set(machine["answers"]) == {"fp32", "int8"}
+        assert machine["answers"]["fp32"]["same_as_torch"] >= 99.9
+
+
 def test_every_row_is_there_and_follows_from_its_cells(finished_students):
     rows = json.loads((finished_students / "metrics/table.json").read_text())
     assert set(rows) == {"san-mcl_kd-k1", "san_small-alone", "san_small-kd", "san_small-msd_meta"}
@@ -80,8 +106,10 @@ def test_every_row_is_there_and_follows_from_its_cells(finished_students):
 
 
 def test_every_row_is_a_run_in_mlflow(finished_students):
-    client = MlflowClient(f"sqlite:///{finished_students}/mlflow.db")
-    found = client.search_runs([client.get_experiment_by_name("table").experiment_id], "tags.kind = 'cell'")
+    client = MlflowClient(mlflow(finished_students))
+    found = client.search_runs(
+        [client.get_experiment_by_name("pipelines/students").experiment_id], "tags.kind = 'cell'"
+    )
     named = {each.info.run_name: each.data for each in found}
     rows = json.loads((finished_students / "metrics/table.json").read_text())
     assert set(named) == {f"{row}-s0" for row in rows}
@@ -108,8 +136,7 @@ def test_each_example_is_told_by_the_member_that_learns_it_cheapest(finished_stu
 def test_of_one_modality_the_teacher_says_what_it_makes_of_that_alone(finished_students, monkeypatch):
     monkeypatch.chdir(finished_students)
     data = prepared.load("data/features")
-    build = partial(read, "networks.san", network("san"), *data.shape)
-    ensemble = load(f"models/{TEACHER}.safetensors", build).eval()
+    ensemble = load(f"models/{TEACHER}.safetensors", builder("san", data.shape)).eval()
     (image, tokens, length), _ = data.batch(data.rows("train")[:9])
     with torch.no_grad():
         to_image = ensemble(image, torch.zeros_like(tokens[:, :1]), torch.ones_like(length))
@@ -119,12 +146,56 @@ def test_of_one_modality_the_teacher_says_what_it_makes_of_that_alone(finished_s
     np.testing.assert_allclose(told, torch.stack([to_image, to_question]), atol=0.02)
 
 
+SHARED = ("stand_in", "features", "base", "specialize", "evaluate")
+
+
+def test_dvc_has_computed_the_teachers_when_table1_has_run():
+    """To its cache a stage is its command, inputs, params and outputs."""
+
+    def computed(name):
+        folder = ROOT / "pipelines" / name
+        params = load_params(folder / "params.yaml")
+        for each, entry in pipeline.resolved(pipeline.stages(folder / "dvc.yaml"), params).items():
+            values = {section: pipeline.section(params, section) for section in entry.get("params", [])}
+            keys = (*pipeline.paths(entry).values(), values)
+            yield each.split("@")[0], entry["cmd"], json.dumps(keys, sort_keys=True)
+
+    ours = {entry for entry in computed("students") if entry[0] in SHARED}
+    assert {name for name, *_ in ours} == set(SHARED) and ours <= set(computed("table1"))
+
+
+def test_who_finds_the_same_costs_leaves_the_milliseconds_in_git_as_they_are(clone):
+    path, ran = (clone / f"{folder}/cost.json" for folder in ("metrics/environment", "scratch/ran"))
+    before = path.read_text()
+    run(clone, "dvc", "repro", "--quiet", "--force", "--single-item", "cost")
+    assert path.read_text() == before != ran.read_text()
+    assert executed(run(clone, "dvc", "repro", "students")) == []
+    assert json.loads(ran.read_text())["latency"].keys() == {"san", "san_small"}
+
+
+def test_milliseconds_of_other_costs_are_not_shown(clone):
+    path = clone / "metrics/cost.json"
+    path.write_text(path.read_text().replace('"words": ', '"words": 1'))
+    done = stage(clone, "students", check=False)
+    fault = "stages.students: metrics/environment/cost.json: was measured with another metrics/cost.json; "
+    assert done.returncode == 1 and done.stderr.startswith(fault) and done.stderr.count("\n") == 1
+
+
+def test_of_generalists_the_one_that_is_surest_of_the_answer_is_the_specialist():
+    logits_MNC, label_N = torch.randn(3, 6, 4), torch.arange(6) % 4
+    everybody = SimpleNamespace(generalist=True)
+    chosen_MN = import_module("stages.teachers").assigned(everybody, logits_MNC, None, label_N, 0)
+    for n, label in enumerate(label_N):
+        surest = max(range(3), key=lambda m: logits_MNC[m, n].softmax(0)[label])
+        assert chosen_MN[:, n].tolist() == [m == surest for m in range(3)]
+
+
 class Enough(Exception):
     """All that a test wanted to see of a stage."""
 
 
-@pytest.mark.parametrize(("name", "cell"), [("student", "cells/other"), ("adapt", STUDENT)])
-def test_each_example_is_taught_by_what_the_teacher_says_of_it(finished_students, monkeypatch, name, cell):
+@pytest.mark.parametrize(("small", "cell"), [(False, "cells/other"), (True, STUDENT)])
+def test_each_example_is_taught_by_what_the_teacher_says_of_it(finished_students, monkeypatch, small, cell):
     monkeypatch.chdir(finished_students)
     told = torch.from_numpy(load_file(f"models/teachers/{TEACHER}.safetensors")["logits"][0]).float()
     logits, label, paid = torch.randn(1, 2, told.shape[2]), torch.tensor([0, 1]), []
@@ -133,9 +204,9 @@ def test_each_example_is_taught_by_what_the_teacher_says_of_it(finished_students
         paid.extend(loss(logits, label, torch.tensor([3, 1]), None)[0])
         raise Enough
 
-    monkeypatch.setattr(f"stages.{name}.fit", fit)
+    monkeypatch.setattr("stages.student.fit", fit)
     with pytest.raises(Enough):
-        import_module(f"stages.{name}").main("san_small", "kd", TEACHER, 0, cell)
+        import_module("stages.student").main("san_small", "kd", TEACHER, 0, cell, small=small)
     kd = read("distill.methods.kd", modalities.Method)
     teacher = torch.stack([told[:, row].softmax(1).mean(0) for row in (3, 1)])
     expected = distill(logits[0], teacher, label, alpha=kd.alpha, temperature=kd.temperature)
@@ -191,12 +262,8 @@ def test_another_teacher_or_weighting_is_another_student_and_no_other_stage(clon
     expected = ["student", "evaluate_student", "blind_student", "students", "track"]
     expected += ["adapt", "export", "register"]
     assert sorted(executed(done)) == sorted(expected)
-    client = MlflowClient(f"sqlite:///{clone}/mlflow.db")
+    client = MlflowClient(mlflow(clone))
     assert len(client.search_model_versions("name = 'student'")) == 1  # an experiment registers nothing
-
-
-def test_the_table_has_the_modalities_that_are_measured():
-    assert students.MODALITIES == modalities.MODALITIES
 
 
 def test_a_table_of_students_that_its_cells_do_not_say_is_found(clone):
@@ -216,22 +283,22 @@ def test_another_form_and_what_stands_for_the_absent_are_params(clone):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ((PICTURE, "how many zebras are there"), "stages.ask: question: unknown words zebras; known: "),
-        ((PICTURE, ""), "stages.ask: question: '' has no words"),
-        (("README.md", "how many cubes are there"), "stages.ask: image: expected a PNG, found "),
+        ((PICTURE, "how many zebras are there"), "tools.ask: question: unknown words zebras; known: "),
+        ((PICTURE, ""), "tools.ask: question: '' has no words"),
+        (("params.yaml", "how many cubes are there"), "tools.ask: image: expected a PNG, found "),
         (("nowhere.png", "how many cubes are there"), "nowhere.png"),
     ],
 )
 def test_a_question_that_cannot_be_answered_is_one_line(finished_students, arguments, message):
-    done = stage(finished_students, "ask", *arguments, check=False)
+    done = tool(finished_students, "ask", *arguments, check=False)
     assert done.returncode == 1 and done.stderr.count("\n") == 1 and message in done.stderr
 
 
 @pytest.mark.parametrize(
     ("section", "switches", "message"),
     [
-        ("features.scene_cnn", [], "models/eyes.safetensors: not eyes of features.scene_cnn"),
-        ("distill.small_eyes", ["--small"], "models/small/eyes.safetensors: not eyes of distill.small_eyes"),
+        ("features.scene_cnn", [], "data/features/eyes.safetensors: not eyes of features.scene_cnn"),
+        ("distill.small_eyes", ["--small"], "data/small/eyes.safetensors: not eyes of distill.small_eyes"),
     ],
 )
 def test_eyes_of_another_size_are_one_line(clone, section, switches, message):
@@ -239,6 +306,15 @@ def test_eyes_of_another_size_are_one_line(clone, section, switches, message):
     edit(clone, lambda params: params[above][below].update(width=8))
     done = stage(clone, "export", "san_small", STUDENT, "student", *switches, check=False)
     assert done.returncode == 1 and done.stderr.count("\n") == 1 and message in done.stderr
+
+
+def test_eyes_that_have_a_file_of_weights_are_not_exported(clone):
+    change = {"eyes": "resnet101", "weights": "resnet101.pth"}
+    edit(clone, lambda params: params["features"].update(change))
+    done = stage(clone, "export", "san", TEACHER, "ensemble", check=False)
+    assert done.returncode == 1 and done.stderr == (
+        "stages.export: features.eyes: 'resnet101' has a weights file; scene_cnn alone learns\n"
+    )
 
 
 def test_the_student_to_be_used_looks_at_half_as_many_pixels_each_way(finished_students):
@@ -251,27 +327,39 @@ def test_the_student_to_be_used_looks_at_half_as_many_pixels_each_way(finished_s
 
 
 def test_a_student_learns_on_with_what_the_small_eyes_see_and_its_teacher_says(clone):
-    path, arguments = clone / f"models/small/{STUDENT}.safetensors", ("kd", TEACHER, "0", STUDENT)
+    path, arguments = clone / f"models/small/{STUDENT}.safetensors", (TEACHER, "0", STUDENT, "--small")
     before = path.read_bytes()
-    stage(clone, "adapt", "san_small", *arguments)
+    stage(clone, "student", "san_small", "kd", *arguments)
     assert path.read_bytes() == before
+    seen, said = clone / "data/small/images.npy", clone / f"models/teachers/{TEACHER}.safetensors"
+    told = load_file(said) | {"logits": np.ascontiguousarray(load_file(said)["logits"][..., ::-1])}
     for file, change in [
-        ("models/small/eyes.safetensors", lambda name, x: x[:, ::-1] if x.ndim == 4 else x),
-        (f"models/teachers/{TEACHER}.safetensors", lambda name, x: x[..., ::-1] if name == "logits" else x),
+        (seen, lambda: np.save(seen, np.load(seen)[:, ::-1])),
+        (said, lambda: save_file(told, said)),
     ]:
-        kept = (clone / file).read_bytes()
-        told = {name: np.ascontiguousarray(change(name, x)) for name, x in load_file(clone / file).items()}
-        save_file(told, clone / file)
-        stage(clone, "adapt", "san_small", *arguments)
+        kept = file.read_bytes()
+        change()
+        stage(clone, "student", "san_small", "kd", *arguments)
         assert path.read_bytes() != before
-        (clone / file).write_bytes(kept)
+        file.write_bytes(kept)
     # What learned otherwise, with the teacher, alpha and temperature of kd, learns on as that does.
-    stage(clone, "adapt", "san_small", "msd_meta", *arguments[1:])
+    stage(clone, "student", "san_small", "msd_meta", *arguments)
     assert path.read_bytes() == before
+
+
+def test_what_the_small_eyes_see_is_what_their_weights_see(finished_students, monkeypatch):
+    monkeypatch.chdir(finished_students)
+    data, eyes = prepared.load("data/small"), sight.small()
+    pictures = official.read("data/stand_in", "val").images[:3]
+    with torch.no_grad():
+        map_NRF = eyes(extract.load(pictures, eyes.size)[0]).flatten(1, 2)
+    first = data.questions["image"][data.rows("report")].min()
+    np.testing.assert_allclose(data.images[first : first + 3].float(), map_NRF, atol=1e-2)
+    assert data.meta["words"] == prepared.load("data/features").meta["words"]
 
 
 def test_the_speeds_of_the_readme_come_in_one_table(finished_students):
-    few = "from stages import load; load.SECONDS, load.NAMES = 0.5, ('student-int8',); load.main()"
+    few = "from tools import load; load.SECONDS, load.NAMES = 2, ('student-int8',); load.main()"
     lines = run(finished_students, sys.executable, "-c", few).stdout.splitlines()
     head, rule, row = (line.split("|")[1:-1] for line in lines)
     assert len(head) == len(rule) == len(row) == 10 and row[0].strip() == "student-int8"
@@ -280,9 +368,9 @@ def test_the_speeds_of_the_readme_come_in_one_table(finished_students):
 
 def test_asked_on_the_command_line_student_and_ensemble_answer(finished_students):
     question = "How many red cubes are there?"
-    lines = stage(finished_students, "ask", PICTURE, question).stdout.splitlines()
+    lines = tool(finished_students, "ask", PICTURE, question).stdout.splitlines()
     assert len(lines) == 3 and all("%" in line for line in lines)
-    lines = stage(finished_students, "ask", PICTURE, question, "--ensemble").stdout.splitlines()
+    lines = tool(finished_students, "ask", PICTURE, question, "--ensemble").stdout.splitlines()
     assert [line.split(":")[0] for line in lines[3:]] == ["member 0", "member 1"]
     marked = {"specialist" in line: float(re.search(r"([\d.]+)%", line)[1]) for line in lines[3:]}
     assert marked[True] >= marked[False]
@@ -310,7 +398,7 @@ def ask(port, body):
 
 def test_the_champion_answers_from_the_registry_and_refuses_in_one_line(finished_students, monkeypatch):
     """As in the README: `mlflow models serve -m models:/student@champion`, over HTTP."""
-    monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{finished_students}/mlflow.db")
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", mlflow(finished_students))
     whole = (finished_students / PICTURE).read_bytes()
     asked = {"image": text(whole), "question": "How many red cubes are there?"}
     with Server("models:/student@champion") as port:
@@ -318,7 +406,7 @@ def test_the_champion_answers_from_the_registry_and_refuses_in_one_line(finished
         assert status == 200
         (answer,) = said["predictions"]
         assert set(answer) == {"answer", "probability", "runners_up"} and len(answer["runners_up"]) == 3
-        told = stage(finished_students, "ask", PICTURE, asked["question"]).stdout.splitlines()
+        told = tool(finished_students, "ask", PICTURE, asked["question"]).stdout.splitlines()
         assert told[0].split() == [f"{answer['probability']:.1%}", answer["answer"]]
         in_lines = base64.encodebytes(whole).decode()
         assert ask(port, {"inputs": asked | {"image": in_lines}})[1] == said
@@ -341,18 +429,22 @@ def test_the_champion_answers_from_the_registry_and_refuses_in_one_line(finished
 
 
 def test_reproduce_fills_an_mlflow_that_is_empty_though_nothing_is_to_be_computed(clone):
-    (clone / "mlflow.db").unlink()
-    (clone / ".venv").mkdir()  # which then is not made
-    (clone / ".venv/requirements.txt").write_bytes((clone / "requirements.txt").read_bytes())
-    done = run(clone, "./reproduce")
+    top = checkout(clone)
+    (top / "mlflow.db").unlink()
+    (top / ".venv").mkdir()  # which then is not made
+    made_from = [(top / name).read_bytes() for name in ("requirements.txt", "pyproject.toml")]
+    (top / ".venv/made-from").write_bytes(b"".join(made_from))
+    done = run(top, "./reproduce", "pipelines/students")
     assert executed(done) == [] and "models:/student@champion is version 1" in done.stdout
-    client = MlflowClient(f"sqlite:///{clone}/mlflow.db")
-    cells = client.search_runs([client.get_experiment_by_name("table").experiment_id], "tags.kind = 'cell'")
+    client = MlflowClient(mlflow(clone))
+    cells = client.search_runs(
+        [client.get_experiment_by_name("pipelines/students").experiment_id], "tags.kind = 'cell'"
+    )
     assert len(cells) == 4 and run(clone, "git", "status", "--porcelain", "metrics").stdout == ""
 
 
 def test_the_same_file_is_registered_once(clone):
-    client = MlflowClient(f"sqlite:///{clone}/mlflow.db")
+    client = MlflowClient(mlflow(clone))
     before = client.get_model_version_by_alias("student", "champion").version
     assert f"is version {before}" in stage(clone, "register", "student").stdout
     assert len(client.search_model_versions("name = 'student'")) == 1
@@ -363,7 +455,7 @@ def test_the_same_file_is_registered_once(clone):
 
 
 def test_whoever_loads_the_champion_is_told_what_to_ask_and_what_to_install(finished_students, monkeypatch):
-    monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{finished_students}/mlflow.db")
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", mlflow(finished_students))
     info = get_model_info("models:/student@champion")
     assert info.signature.inputs.input_names() == ["image", "question"]
     assert info.signature.outputs.input_names() == ["answer", "probability", "runners_up"]

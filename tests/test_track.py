@@ -12,7 +12,8 @@ import pytest
 import yaml
 from mlflow import MlflowClient
 
-from specialists.report import name
+from specialists.tables.rows import name
+from specialists.tracking import cells
 from tests.conftest import edit, run, stage
 
 
@@ -108,6 +109,9 @@ def test_a_run_says_what_it_is_and_where_it_comes_from(empty):
         "state": "current",
     }
     assert tags.items() <= one.data.tags.items()
+    machine = read(empty / "metrics/environment/cells/san-mcl_kd-k1-s0.json")
+    assert one.data.tags["processor"] == machine["processor"]
+    assert one.data.tags["capabilities"].split() == machine["capabilities"]
     assert one.data.tags["commit"] == run(empty, "git", "rev-parse", "--short", "HEAD").stdout.strip()
     params = yaml.safe_load((empty / "params.yaml").read_text())
     assert one.data.params["methods.mcl_kd.beta"] == str(params["methods"]["mcl_kd"]["beta"])
@@ -161,14 +165,39 @@ def test_other_numbers_from_the_same_inputs_are_called_nondeterministic(empty, w
     assert states(empty) == ["current", "superseded"]
 
 
-def test_another_machine_may_find_other_numbers(empty):
+@pytest.mark.parametrize(("mode", "may"), [("fast", True), ("portable", False)])
+def test_another_machine_may_find_other_numbers_in_fast_mode(empty, mode, may):
+    lock = (empty / "dvc.lock").read_text()
+    (empty / "dvc.lock").write_text(lock.replace("mode: portable", f"mode: {mode}"))
     track(empty)
     change_a_number(empty)
     path = empty / "metrics/environment/cells/san-ie-s0.json"
     path.write_text(json.dumps(read(path) | {"processor": "another"}))
-    assert "other numbers" not in track(empty).stderr
-    second = shown(empty)[1]["san-ie-s0"][1]
-    assert second.data.tags["processor"] == "another" and "nondeterministic" not in second.data.tags
+    assert ("other numbers" not in track(empty).stderr) == may
+    second = shown(empty)[1]["san-ie-s0"][1].data.tags
+    assert second["processor"] == "another" and ("nondeterministic" not in second) == may
+
+
+def state(folder, **others):
+    """What is to be shown, with other texts of some files."""
+    return cells.shown(lambda path: others[path] if path in others else (folder / path).read_text())
+
+
+@pytest.mark.parametrize(
+    ("mode", "key", "value", "is_input"),
+    [
+        ("fast", "capabilities", ["of a like name"], True),
+        ("fast", "torch", "0.1", True),
+        ("portable", "capabilities", ["of a like name"], False),
+        ("portable", "torch", "0.1", True),
+    ],
+)
+def test_what_of_a_machine_is_an_input(finished, mode, key, value, is_input):
+    place = "metrics/environment/cells/san-ie-s0.json"
+    lock = {"dvc.lock": (finished / "dvc.lock").read_text().replace("mode: portable", f"mode: {mode}")}
+    other = {place: json.dumps(read(finished / place) | {key: value})}
+    one, two = (state(finished, **lock, **each).rows["san-ie-s0"] for each in ({}, other))
+    assert (one["inputs"] != two["inputs"]) == is_input and two["tags"][key] == "".join(value)
 
 
 def test_an_experiment_leaves_the_table_alone_until_it_is_applied(empty):
@@ -222,7 +251,8 @@ def test_a_view_shows_the_best_first_and_what_a_person_wrote_stays(empty):
 
 
 def test_of_who_knows_no_k_every_k_is_the_same_run(empty):
-    lock = (empty / "dvc.lock").read_text()
+    lock, curve = (empty / "dvc.lock").read_text(), empty / "metrics/curves/cell.json"
+    curve.write_text(json.dumps({"curve": read(curve)["curve"]}))  # a generalist leaves nobody out
     for k in (1, 2):
         other = lock.replace("specialize san mcl_kd 1 0 cell\n", f"specialize san ie {k} 0 cell\n")
         (empty / "dvc.lock").write_text(other)
@@ -279,6 +309,36 @@ def test_params_of_every_stage_on_the_way_to_a_cell_are_its_own(empty):
                 assert found[0].data.params[f"{section}.{key}"] == str(params[section][key])
 
 
+def of_old(text):
+    """A dvc.lock as it was before lists of code and `compute`."""
+    text = re.sub(r"path: code/(.*)\.txt", r"path: ./specialists/\1.py", text)
+    text = text.replace("cmd: python -m", "cmd: PYTHONPATH=. python -m")
+    compute = r"        compute:\n          mode: portable\n          threads: 1\n          compile: false\n"
+    text, count = re.subn(compute, "        threads: 1\n        compile: false\n", text)
+    assert count and "PYTHONPATH" in text
+    return text
+
+
+def test_of_an_old_lock_the_same_is_shown(finished):
+    """All but what its cells came from: there is no list of code, and the machine is always an input."""
+    new, old = state(finished), state(finished, **{"dvc.lock": of_old((finished / "dvc.lock").read_text())})
+    assert old.rows.keys() == new.rows.keys() and old.chosen.keys() == new.chosen.keys()
+    assert old.metrics == new.metrics and old.dataset == new.dataset
+    one, other = old.rows["san-ie_plus-s0"], new.rows["san-ie_plus-s0"]
+    assert one["params"] == {
+        key.removeprefix("compute."): value for key, value in other["params"].items() if key != "compute.mode"
+    }
+    assert "processor" in one["inputs"][2] and "processor" not in other["inputs"][2]
+    assert one["tags"]["k"] == "all" and one["tags"].keys() == other["tags"].keys()
+
+
+def test_the_params_of_other_rows_are_not_those_of_a_cell(finished):
+    """The lists of code are made from all of them."""
+    found = state(finished).rows["san-mcl-k1-s0"]["params"]
+    assert "specialize.epochs" in found
+    assert not [key for key in found if key.startswith(("methods.cmcl", "networks.mlp", "table.methods"))]
+
+
 @pytest.mark.parametrize(
     ("path", "text", "message"),
     [
@@ -327,7 +387,7 @@ def test_history_rebuilds_an_empty_database_from_git_alone(empty, tmp_path):
     dep = next(
         d
         for d in yaml.safe_load(lock)["stages"]["generalize@san-ie-0"]["deps"]
-        if d["path"].endswith("san.py")
+        if d["path"] == "code/networks/san.txt"
     )
     (empty / "dvc.lock").write_text(lock.replace(dep["md5"], dep["md5"][::-1]))
     run(empty, "git", "commit", "--quiet", "--all", "--message", "other code, another number")
@@ -345,6 +405,7 @@ def test_history_rebuilds_an_empty_database_from_git_alone(empty, tmp_path):
     run(empty, "git", "clone", "--quiet", str(empty), str(bare))
     for _ in range(2):
         assert f"{broken}: left out, it holds no whole table" in track(bare, "--history").stderr
+    assert run(bare, "git", "status", "--porcelain").stdout == ""
     runs = shown(bare)[1]
     first, second = runs["san-ie-s0"]
     assert "nondeterministic" not in second.data.tags
@@ -381,7 +442,7 @@ def test_what_does_not_answer_is_one_line_and_fails_nothing(empty, address, name
 def watching(folder):
     """A process that has begun to watch."""
     process = subprocess.Popen(
-        [sys.executable, "-m", "stages.watch"], cwd=folder, stdout=subprocess.PIPE, text=True
+        [sys.executable, "-m", "tools.watch"], cwd=folder, stdout=subprocess.PIPE, text=True
     )
     with process.stdout as printed:
         assert printed.readline().startswith("following scratch/")

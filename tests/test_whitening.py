@@ -1,18 +1,18 @@
 """Whitening against its defining properties, and the stage that applies it."""
 
-import json
-
 import numpy as np
 import pytest
 import torch
 import yaml
 
-from specialists.data import prepared, whitening
-from stages import stand_in_cifar, whiten
+from specialists.data import load
+from specialists.data.cifar100 import official, prepare, whitening
+from stages import features, stand_in
 
 PARAMS = {
+    "compute": {"mode": "fast", "threads": 1, "compile": False},
     "world": {"seed": 0, "train_images": 300, "test_images": 100},
-    "data": {"root": "data/stand_in", "official": False, "select": 1, "seed": 0},
+    "data": {"format": "cifar100", "root": "data/stand_in", "official": False, "select": 1, "seed": 0},
     "features": {"whiten": "standard", "threads": 1},
 }
 
@@ -42,8 +42,8 @@ def test_zca_leaves_e_over_e_plus_a_tenth_of_every_direction_and_turns_nothing()
 
 
 def test_what_is_learnt_is_learnt_from_train_alone():
-    prepare = whitening.zca(values())
-    assert torch.allclose(prepare(values(20))[:5], prepare(values(20)[:5]))
+    whitened = whitening.zca(values())
+    assert torch.allclose(whitened(values(20))[:5], whitened(values(20)[:5]))
 
 
 def test_standard_is_mean_0_and_deviation_1_of_each_channel():
@@ -57,13 +57,13 @@ def test_standard_is_mean_0_and_deviation_1_of_each_channel():
 def folder(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "params.yaml").write_text(yaml.safe_dump(PARAMS))
-    stand_in_cifar.main()
+    stand_in.main()
     return tmp_path
 
 
 def test_the_stage_splits_by_class_and_keeps_pixels_in_place(folder):
-    whiten.main()
-    data = prepared.load("data/features")
+    features.main()
+    data = load("data/features")
     rows = {split: data.rows(split) for split in ("train", "select", "report")}
     assert [len(mine) for mine in rows.values()] == [200, 100, 100]
     assert sorted(torch.cat(list(rows.values())).tolist()) == list(range(400))
@@ -71,7 +71,7 @@ def test_the_stage_splits_by_class_and_keeps_pixels_in_place(folder):
     assert torch.equal(data.groups(rows["report"]), data.labels(rows["report"]) // 5)
     assert data.shape == (100,) and len(data.group_names) == 20
 
-    train, test, *_ = whiten.pickles.read("data/stand_in", False)
+    train, test, *_ = official.read("data/stand_in", False)
     pixels = np.concatenate([train.pixels, test.pixels])
     (image,), label = data.batch(rows["report"][:7])
     mean, std = (f(pixels[rows["train"]].reshape(-1, 3).astype(float), 0) for f in (np.mean, np.std))
@@ -83,13 +83,13 @@ def test_the_stage_splits_by_class_and_keeps_pixels_in_place(folder):
 
 def test_every_image_is_whitened_in_float64_and_stays_in_its_row(folder, monkeypatch):
     fitted = []
-    monkeypatch.setattr(whiten, "CHUNK", 64)
+    monkeypatch.setattr(prepare, "CHUNK", 64)
     monkeypatch.setitem(whitening.KINDS, "zca", lambda train: fitted.append(train) or (lambda values: values))
     params = PARAMS | {"features": {"whiten": "zca", "threads": 1}}
     (folder / "params.yaml").write_text(yaml.safe_dump(params))
-    whiten.main()
-    (values,), data = fitted, prepared.load("data/features")
-    train, test, *_ = whiten.pickles.read("data/stand_in", False)
+    features.main()
+    (values,), data = fitted, load("data/features")
+    train, test, *_ = official.read("data/stand_in", False)
     pixels, every = torch.from_numpy(np.concatenate([train.pixels, test.pixels])), torch.arange(400)
     assert values.dtype == torch.float64
     assert torch.equal(values.byte(), pixels[data.rows("train")].flatten(1))
@@ -101,7 +101,7 @@ def test_every_image_is_whitened_in_float64_and_stays_in_its_row(folder, monkeyp
 def test_classes_of_other_sizes_are_refused():
     label = np.append(np.arange(300) % 100, 7)
     with pytest.raises(ValueError, match="train has 3 to 4 images of a class, expected equally many"):
-        whiten.hold_out(label, 1, 0)
+        prepare.hold_out(label, 1, 0)
 
 
 def nearest(images, means):
@@ -116,14 +116,14 @@ def seen(image):
 
 
 def test_a_class_of_the_stand_in_can_be_told_from_all_others(folder):
-    train, test, *_ = whiten.pickles.read("data/stand_in", False)
+    train, test, *_ = official.read("data/stand_in", False)
     means = [np.mean([seen(x) for x in train.pixels[train.fine == c]], 0) for c in range(100)]
     assert (nearest([seen(x) for x in test.pixels], means) == test.fine).mean() > 0.75
 
 
 def test_an_epoch_is_full_batches_and_every_image_has_its_turn(folder):
-    whiten.main()
-    data = prepared.load("data/features")
+    features.main()
+    data = load("data/features")
     epochs = [data.order(64, torch.Generator().manual_seed(seed)) for seed in range(8)]
     assert all(len(set(order.tolist())) == len(order) == 192 for order in epochs)
     assert set(torch.cat(epochs).tolist()) == set(range(200))
@@ -131,19 +131,21 @@ def test_an_epoch_is_full_batches_and_every_image_has_its_turn(folder):
 
 
 def test_the_same_bytes_twice(folder):
-    stand_in = {path.name: path.read_bytes() for path in (folder / "data/stand_in").iterdir()}
-    stand_in_cifar.main()
-    assert stand_in == {path.name: path.read_bytes() for path in (folder / "data/stand_in").iterdir()}
-    whiten.main()
-    first = json.loads((folder / "data/features/meta.json").read_text())
-    whiten.main()
-    assert json.loads((folder / "data/features/meta.json").read_text()) == first
+    def written():
+        return {path: path.read_bytes() for path in (folder / "data").glob("*/*")}
+
+    features.main()
+    first = written()
+    stand_in.main()
+    features.main()
+    assert len(first) == 5 and written() == first
 
 
 @pytest.mark.parametrize(
     ("section", "key", "value", "message"),
     [
         ("data", "select", 3, "data.select: 3 is out of range: 1 to 2 images of each class"),
+        ("data", "seed", -1, "params.yaml: data: seed: -1 is out of range: 0 to 2147483647"),
         ("data", "root", "nowhere", "nowhere/train: No such file or directory"),
         ("features", "whiten", "pca", "whiten: 'pca' is unknown; known: zca, standard"),
     ],
@@ -152,11 +154,12 @@ def test_a_mistake_is_one_line_and_no_output(folder, section, key, value, messag
     params = PARAMS | {section: PARAMS[section] | {key: value}}
     (folder / "params.yaml").write_text(yaml.safe_dump(params))
     with pytest.raises(ValueError, match=message):
-        whiten.main()
+        features.main()
     assert not (folder / "data/features").exists()
 
 
 def test_a_world_without_every_class_is_refused(folder):
-    (folder / "params.yaml").write_text(yaml.safe_dump({"world": PARAMS["world"] | {"test_images": 50}}))
+    params = PARAMS | {"world": PARAMS["world"] | {"test_images": 50}}
+    (folder / "params.yaml").write_text(yaml.safe_dump(params))
     with pytest.raises(ValueError, match="world: test_images: 50 is not a multiple of 100"):
-        stand_in_cifar.main()
+        stand_in.main()

@@ -5,9 +5,9 @@ from itertools import combinations
 import numpy as np
 import pytest
 
-from specialists.data import world
-from specialists.data.programs import SIDES, VALUES
-from specialists.data.solids import RADIUS, Solid, camera, trace
+from specialists.data.clevr import world
+from specialists.data.clevr.programs import SIDES, VALUES
+from specialists.data.clevr.solids import RADIUS, Solid, camera, trace
 
 SETTINGS = world.World(seed=3, train_images=40, val_images=5, questions_per_image=2, width=320, height=240)
 SCENES = [world.scene(SETTINGS, "train", i) for i in range(40)]
@@ -78,5 +78,5 @@ def test_every_object_is_inside_the_picture_and_seen(scene):
 )
 def test_a_setting_out_of_range_is_an_error_that_names_it(name, value):
     settings = {**vars(SETTINGS), name: value}
-    with pytest.raises(ValueError, match=f"{name}: {value}, expected"):
+    with pytest.raises(ValueError, match=f"^{name}: {value} is out of range: "):
         world.World(**settings)

@@ -5,7 +5,7 @@ import json
 import numpy as np
 from PIL import Image, ImageDraw
 
-from specialists.data.clevr import ATTRIBUTES
+from specialists.data.clevr.official import ATTRIBUTES
 
 PAINT = {"blue": (40, 70, 210), "brown": (130, 75, 35), "cyan": (40, 210, 210), "gray": (90, 90, 90)}
 PAINT |= {"green": (30, 110, 20), "purple": (130, 40, 190), "red": (175, 35, 35), "yellow": (250, 240, 50)}

@@ -1,0 +1,132 @@
+"""python tests/steps.py products|convolutions: digests of what some steps of portable training end in.
+
+Run as it is and on an emulated processor, it must print the same (tests/test_portable.py). It is small, for
+emulation is a hundred times as slow, but some sums are of more products than networks.portable.LONGEST.
+"""
+
+import hashlib
+import os
+import sys
+from functools import partial
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).parents[1]))
+from specialists.base import portable  # noqa: E402
+
+os.environ.update(portable.VARIABLES)
+
+import numpy as np  # noqa: E402
+import torch  # noqa: E402
+
+from specialists.answers import tasks  # noqa: E402
+from specialists.answers.ensemble import Ensemble, mean  # noqa: E402
+from specialists.base.runtime import Compute, setup  # noqa: E402
+from specialists.data.clevr.render import render  # noqa: E402
+from specialists.data.clevr.world import World, scene  # noqa: E402
+from specialists.eyes import scene_cnn  # noqa: E402
+from specialists.methods import cmcl, mcl, mcl_kd  # noqa: E402
+from specialists.networks import mlp, resnet20, san, vgg17  # noqa: E402
+from specialists.students.distillation import distill  # noqa: E402
+from specialists.training.budget import Budget  # noqa: E402
+
+WORDS, CELLS, CHANNELS, ANSWERS = 12, 12, 8, 28
+ASKED = 45  # of a batch, so that there are 540 words and 540 cells
+SIZES = {"width": 4, "embedding": 8, "lstm": 24, "pool": "mean"}
+
+
+def digest(*arrays):
+    return hashlib.md5(b"".join(np.ascontiguousarray(array).tobytes() for array in arrays)).hexdigest()
+
+
+def weights(module):
+    return [tensor.detach().numpy() for tensor in module.state_dict().values()]
+
+
+def questions(generator, size=ASKED):
+    tokens_BL = torch.randint(2, 30, (size, WORDS), generator=generator)
+    image_BRF = torch.rand(size, CELLS, CHANNELS, generator=generator)
+    return image_BRF, tokens_BL, torch.full((size,), WORDS)
+
+
+def images(generator, size=4):
+    image_B3HW = torch.rand(size, 3, 32, 32, generator=generator)
+    return (image_B3HW.contiguous(memory_format=torch.channels_last),)
+
+
+def trained(build, batch, loss, optimizer="adam", keep=None):
+    """A digest of the weights and answers of two members after some steps of a method."""
+    torch.manual_seed(0)
+    ensemble, generator = Ensemble([build(), build()], keep), torch.Generator().manual_seed(1)
+    descent = Budget(epochs=1, batch=1, lr=4e-3, optimizer=optimizer, weight_decay=1e-4).make(ensemble)
+    for _ in range(2):
+        inputs = batch(generator)
+        label_B = torch.randint(ANSWERS, (len(inputs[0]),), generator=generator)
+        loss_B = loss(ensemble(*inputs, generator=generator), label_B, generator)
+        descent.zero_grad()
+        loss_B.mean().backward()
+        descent.step()
+    with torch.no_grad():
+        return digest(*weights(ensemble), ensemble.eval()(*inputs).numpy())
+
+
+def specialised(method, **settings):
+    def loss(logits_MBC, label_B, generator):
+        given = {"task_MB": tasks.loss(logits_MBC, label_B), "k": 1}
+        if method is not mcl:
+            given |= {"logits_MBC": logits_MBC}
+        if method is cmcl:
+            given |= {"generator": generator}
+        if method is mcl_kd:
+            given |= {"teacher_MBC": logits_MBC.detach().roll(1, 0)}
+        return method.loss(**given, **settings)[0]
+
+    return loss
+
+
+def taught(logits_MBC, label_B, generator):
+    return distill(logits_MBC[0], mean(logits_MBC.detach()), label_B, alpha=0.7, temperature=2.0)
+
+
+KD = specialised(mcl_kd, beta=1.8, temperature=1.0, form="kl")
+CMCL = specialised(cmcl, beta=0.75, form="stochastic")
+
+
+def products():
+    shape = (3, 4), CHANNELS, 30, ANSWERS
+    of_san = partial(san.Network, *shape, blocks=0, attention=16, glimpses=2, hidden=520, **SIZES)
+    of_mlp = partial(mlp.Network, *shape, blocks=0, hidden=[32, 32], **SIZES)
+    print("san mcl_kd", trained(of_san, questions, KD))
+    print("san cmcl", trained(of_san, questions, CMCL, "sgd"))
+    print("mlp mcl", trained(of_mlp, questions, specialised(mcl)))
+    print("mlp student", trained(of_mlp, questions, taught))
+
+
+def convolutions():
+    stem = partial(mlp.Network, (3, 4), CHANNELS, 30, ANSWERS, blocks=1, hidden=[32], **SIZES)
+    print("stem mcl_kd", trained(stem, partial(questions, size=8), KD))
+    print("resnet20 mcl_kd", trained(partial(resnet20.Network, ANSWERS, width=4), images, KD, "sgd", 0.7))
+    print("vgg17 cmcl", trained(partial(vgg17.Network, ANSWERS, width=2), images, CMCL, "sgd", 0.7))
+    print("scene reader", digest(*reader()))
+
+
+def reader():
+    """Two rendered scenes, and the weights of a scene reader after two steps on them."""
+    world = World(seed=0, train_images=2, val_images=1, questions_per_image=2, width=96, height=64)
+    pictures = [render(scene(world, "train", i), 96, 64) for i in range(2)]
+    settings = scene_cnn.Settings(rows=2, columns=3, channels=8, width=4, images=2, steps=2, batch=2, lr=1e-2)
+    generator = torch.Generator().manual_seed(0)
+    network = scene_cnn.SceneCNN(settings, generator)
+    objects = np.array([[0, 40, 30, 9, 1, 2, 0, 1], [1, 70, 50, 8, 2, 5, 1, 0]], np.float32)
+    sizes = np.full((2, 2), (64, 96))
+    scene_cnn.train(network, torch.from_numpy(np.stack(pictures)), objects, sizes, settings, generator)
+    return [*pictures, *weights(network)]
+
+
+def main(part):
+    setup(Compute(mode="portable", threads=1, compile=False), convolutions=part == "convolutions")
+    torch.set_flush_denormal(False)  # in which the emulator errs
+    {"products": products, "convolutions": convolutions}[part]()
+
+
+if __name__ == "__main__":
+    main(sys.argv[1])
