@@ -77,6 +77,14 @@ def edit(folder, change):
     path.write_text(yaml.safe_dump(tree, sort_keys=False))
 
 
+@pytest.fixture(autouse=True)
+def as_it_was():
+    """How a stage that ran in this process has it compute is forgotten after the test."""
+    yield
+    if runtime := sys.modules.get("specialists.base.runtime"):
+        runtime._mode = None
+
+
 @pytest.fixture(scope="session")
 def finished(tmp_path_factory):
     """A clone whose pipeline has run at smoke scale; tests that change something take `clone`."""

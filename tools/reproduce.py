@@ -33,8 +33,11 @@ NAMED = 4  # files that differ, in the last line
 
 
 def main(folder: str):
-    for ending in (signal.SIGTERM, signal.SIGHUP):
-        signal.signal(ending, signal.default_int_handler)
+    for ending in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        if (
+            ending == signal.SIGINT or signal.getsignal(ending) != signal.SIG_IGN
+        ):  # nohup outlives its terminal
+            signal.signal(ending, signal.default_int_handler)
     if not Path(folder, "dvc.yaml").is_file():
         known = sorted(str(path.parent.relative_to(ROOT)) for path in ROOT.glob("pipelines/*/dvc.yaml"))
         raise ValueError(f"FOLDER: {folder!r} holds no dvc.yaml; known: ., {', '.join(known)}")
