@@ -51,7 +51,7 @@ def main(commit: str):
     short = output("git", "rev-parse", "--short", "HEAD", folder=old).strip()
     rows = {(one.name, each, *one.digests(each)) for one, *_, lists in stages for each in lists}
     record(f"{','.join(row)},{short},{evidence}\n" for row in sorted(rows))
-    print(f"{len(rows)} lists of code are accepted: {evidence}; `dvc repro code` notes it")
+    print(f"{len(rows)} lists of code are accepted: {evidence}")
 
 
 def checkout(commit):

@@ -67,7 +67,7 @@ def difference(root, old, name):
 
 
 def said(path):
-    """A file's content without what only people read; of dvc.yaml without the list of sources, too."""
+    """A file's content without what only people read."""
     text = path.read_text() if path.exists() else ""
     if path.suffix != ".yaml":
         return text
@@ -75,7 +75,6 @@ def said(path):
     if path.name == "dvc.yaml":
         for stage in tree["stages"].values():
             stage.pop("desc", None)
-        tree["stages"].get("code", {}).pop("deps", None)
     return tree
 
 

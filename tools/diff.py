@@ -16,6 +16,7 @@ from specialists.base.files import read_json
 from specialists.base.params import load
 from specialists.tables import students
 from specialists.tables.titles import titles
+from specialists.tracking import pipeline
 
 TABLE = "metrics/table.json"
 
@@ -38,7 +39,7 @@ def table(revision):
         except ValueError:
             raise ValueError(f"{revision!r} is no revision") from None
         held = output("git", "ls-tree", "--name-only", revision, TABLE)
-        found = parsed(revision, output("git", "show", f"{revision}:./{TABLE}")) if held else {}
+        found = parsed(revision, pipeline.at(revision)(TABLE)) if held else {}
     if not isinstance(found, dict) or not all(isinstance(row, dict) for row in found.values()):
         raise ValueError(f"{revision}: its {TABLE} holds no table")
     return found
