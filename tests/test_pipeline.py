@@ -98,6 +98,21 @@ def test_pipelines_that_differ_in_params_alone_share_their_stages():
         assert not path.is_symlink() and path.read_bytes() == (ROOT / "dvc.yaml").read_bytes(), path
 
 
+@pytest.mark.parametrize("folder", [".", *(path.name for path in (ROOT / "pipelines").iterdir())])
+def test_smoke_scale_runs_the_code_of_every_row(folder):
+    """As tools.accept takes for granted: only numbers of networks, methods and students are smaller."""
+    path = ROOT if folder == "." else ROOT / "pipelines" / folder
+    params, scale = load(path / "params.yaml"), small.overlaid(path)
+
+    def words(value):
+        if isinstance(value, dict):
+            return {key: words(inner) for key, inner in value.items()}
+        return None if type(value) in (int, float) else value
+
+    for section in ("networks", "methods", "distill"):
+        assert words(scale[section]) == words(params[section])
+
+
 def test_pipelines_share_one_cache(clone):
     for folder in (clone / "pipelines").iterdir():
         told = run(folder, "dvc", "cache", "dir").stdout.strip()

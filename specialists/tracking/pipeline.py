@@ -52,7 +52,7 @@ def content(read, path):
 
 
 def resolved(stages, params):
-    """Stage name -> stage as DVC sees it, with fields filled in and matrices multiplied out."""
+    """Stage name -> stage as DVC sees it, with fields filled in and matrices multiplied out, each `item` kept."""
     done = {}
     for name, stage in stages.items():
         axes = {axis: filled(values, params) for axis, values in stage.get("matrix", {}).items()}
@@ -65,7 +65,7 @@ def resolved(stages, params):
             full = f"{name}@{'-'.join(map(str, values))}" if axes else name
             item = {"item": dict(zip(axes, values, strict=True))}
             one = {key: value for key, value in stage.items() if key != "matrix"}
-            done[full] = filled(one, params | item)
+            done[full] = filled(one, params | item) | item
     return done
 
 
