@@ -1,7 +1,8 @@
 """python tests/steps.py products|convolutions: digests of what some steps of portable training end in.
 
-Run as it is and on an emulated processor, it must print the same (tests/test_portable.py). It is small, for
-emulation is a hundred times as slow, but some sums are of more products than networks.portable.LONGEST.
+Run as it is and on an emulated processor, it must print the same (tests/test_portable.py), and with code that
+tools.accept is to accept. It is small, for emulation is a hundred times as slow, but some sums are of more
+products than networks.portable.LONGEST.
 """
 
 import hashlib
@@ -88,6 +89,7 @@ def taught(logits_MBC, label_B, generator):
 
 
 KD = specialised(mcl_kd, beta=1.8, temperature=1.0, form="kl")
+CE = specialised(mcl_kd, beta=50.0, temperature=0.7, form="ce")
 CMCL = specialised(cmcl, beta=0.75, form="stochastic")
 
 
@@ -98,6 +100,7 @@ def products():
     print("san mcl_kd", trained(of_san, questions, KD))
     print("san cmcl", trained(of_san, questions, CMCL, "sgd"))
     print("mlp mcl", trained(of_mlp, questions, specialised(mcl)))
+    print("mlp mcl_kd ce", trained(of_mlp, questions, CE))
     print("mlp student", trained(of_mlp, questions, taught))
 
 

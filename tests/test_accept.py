@@ -23,6 +23,12 @@ FILES = {
     "accepted.csv": "pipeline,list,old,new,commit,evidence\n",
     "requirements.txt": "dvc==3\n",
     "stages/__init__.py": "",
+    "tests/steps.py": """
+import sys
+from specialists.methods import some
+
+print("some steps", some.loss([3, 1, 2], 2 if sys.argv[1] == "products" else 3))
+""",
     "specialists/__init__.py": "",
     "specialists/loop.py": '''
 import json
@@ -83,6 +89,7 @@ values = [float(path.read_text()) for path in sorted(Path("models").glob(f"{netw
 Path(f"models/{cell}").write_text(str(loss(values, int(k))))
 """,
     "params.yaml": """
+k: 1
 code: .
 compute: {mode: fast, threads: 1, compile: true}
 networks: {line: {}}
@@ -204,7 +211,7 @@ def test_what_keeps_the_bits_is_accepted(tiny):
     assert digests(tiny) == before
     rows = [row.split(",") for row in (tiny / "accepted.csv").read_text().splitlines()[1:]]
     assert [row[:2] for row in rows] == [[".", "base"], [".", "methods/some"]]
-    assert rows[0][5].startswith("5 outputs equal at smoke scale; 1 stages went on after a kill; ")
+    assert rows[0][5].startswith("7 outputs equal at smoke scale; 1 stages went on after a kill; ")
 
 
 def test_another_number_is_refused_by_the_name_of_its_output(quick):
@@ -231,10 +238,7 @@ def test_a_new_line_that_runs_after_a_kill_has_run(quick):
 
 def test_a_line_that_is_gone_must_have_run(quick):
     replace(quick / "specialists/loop.py", "    if not steps:\n        state = [0, None]\n", "")
-    assert (
-        refused(quick)
-        == "specialists/loop.py: 'if not steps:' is gone now, and never went on in one of its ways at smoke scale"
-    )
+    assert refused(quick).startswith("specialists/loop.py: 'if not steps:' is gone now, and never went on")
 
 
 SOME = "    return sum(sorted(values)[:k])"
@@ -245,9 +249,7 @@ def test_a_new_condition_must_have_gone_both_ways(quick):
     accept.main("HEAD")
     commit(quick)
     replace(quick / "specialists/methods/some.py", "if k > 1:", "if values:")
-    assert refused(quick) == (
-        "specialists/methods/some.py: 'if values:' is new, and never went on in one of its ways at smoke scale"
-    )
+    assert refused(quick).startswith("specialists/methods/some.py: 'if values:' is new, and never went on")
 
 
 def test_what_runs_where_a_run_fails_need_not_run(quick):

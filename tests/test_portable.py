@@ -125,7 +125,7 @@ def here():
 
 def test_training_steps_are_the_same_with_fewer_instructions(here):
     assert steps("products", ONEDNN_MAX_CPU_ISA="AVX2") == here["products"]
-    assert all(printed.count("\n") == 4 for printed in here.values())
+    assert all(printed.count("\n") >= 4 for printed in here.values())
 
 
 @pytest.mark.skipif(not shutil.which("qemu-x86_64"), reason="Debian's qemu-user is not installed")

@@ -1,11 +1,11 @@
 """python -m tools.accept COMMIT
 
-Prove a refactoring instead of recomputing the numbers: COMMIT holds the code that computed them, this checkout
-the new code. Both run at smoke scale on this machine: small.yaml is laid over params.yaml, every row of the
-table is there, one and two of three members learn; then one stage of each kind and network again, with the
-arithmetic of the pipeline. New code is accepted if that runs all code behind a committed number, if every output
-is the same to the bit, and if each line that is new ran in the new code and each that is gone in the old. The
-stage `code` then prints the digests of the old code for it.
+Prove a refactoring instead of recomputing the numbers: COMMIT holds the code that computed them, this
+checkout the new code. Both run at smoke scale on this machine: small.yaml is laid over params.yaml, one and
+two of three members learn; then each kind of stage and network again, with the arithmetic of the pipeline;
+and tests/steps.py. New code is accepted if that runs all code behind a committed number, if all that is
+made is the same to the bit, and if each line that is new ran in the new code and each that is gone in the
+old. The stage `code` then prints the digests of the old code for it.
 
 reads   COMMIT; this checkout; of each pipeline: params.yaml, small.yaml, dvc.yaml, dvc.lock
 writes  accepted.csv, if all is proved: a row for each list of code of a pipeline; scratch/accept
@@ -34,6 +34,7 @@ from tools import small
 
 ROOT = Path(__file__).resolve().parents[1]
 WITNESS = Path(__file__).resolve().parent / "witness"
+STEPS = ("products", "convolutions")  # of tests/steps.py: methods and networks that are in no table
 # A run that fails makes no number: a block that ends in `raise` and can be left in no other way need not run.
 FAILING = (
     r"^(?P<at> *)(if|elif|else|except)\b.*:\n"
@@ -77,7 +78,7 @@ def main(commit: str):
     runs = [one for each in stale for one in planned(each, stale[each])]
     with ThreadPoolExecutor() as pool:
         then, now = pool.map(lambda tree: tree.made(runs), (old, new))
-    for (each, path, before), (*_, after) in zip(then, now, strict=True):
+    for (each, before, path), (_, after, _) in zip(then, now, strict=True):
         if before != after:
             raise ValueError(f"{each}: {path}: was {before}, is {after} with the new code")
     refuse_unrun(new, old, files, "new")
@@ -119,27 +120,35 @@ class Tree:
         return {name: known.get((name, new), new) for name, (new, _) in self.lists[each].items()}
 
     def made(self, runs):
-        """(pipeline, path, md5) of all that the code makes."""
+        """(where, md5, what) of all that the code makes: a pipeline's outputs, and tests/steps.py."""
         for each, params, targets in runs:
             (self.copy / each / "params.yaml").write_text(yaml.safe_dump(params, sort_keys=False))
             self.repro(each, targets)
         done = {each: small.digests(self.copy / each).splitlines() for each, *_ in runs}
-        return [(each, *line.split("  ", 1)[::-1]) for each, lines in done.items() for line in lines]
+        done["tests/steps.py"] = [line for part in STEPS for line in self.steps(part)]
+        return [(each, *line) for each, lines in done.items() for line in map(str.split, lines)]
 
     def repro(self, each, targets):
         """`dvc repro`, again after each kill."""
-        env = os.environ | {"WITNESS": str(self.notes), "COPY": str(self.copy)}
-        env |= {
-            "PYTHONPATH": f"{WITNESS}:{self.copy}",
-            "COVERAGE_PROCESS_START": str(self.notes / "settings"),
-        }
-        env["PATH"] = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
-        env.pop("MLFLOW_TRACKING_URI", None)
         killed, command = self.killed(), ["dvc", "repro", *targets]
         with open(self.notes / "log", "a") as log:
-            while subprocess.run(command, cwd=self.copy / each, env=env, stdout=log, stderr=log).returncode:
+            while self.run(command, self.copy / each, stdout=log, stderr=log).returncode:
                 if killed == (killed := self.killed()):
                     raise ValueError(f"{self.copy / each}: dvc repro failed; see {log.name}")
+
+    def steps(self, part):
+        done = self.run([sys.executable, "tests/steps.py", part], self.copy, capture_output=True, text=True)
+        if done.returncode:
+            raise ValueError(f"{self.copy}/tests/steps.py {part}: {done.stderr[-300:]}")
+        lines = [line.rpartition(" ") for line in done.stdout.splitlines()]
+        return [f"{digest} {name.replace(' ', '_')}" for name, _, digest in lines]
+
+    def run(self, command, folder, **more):
+        env = os.environ | {"WITNESS": str(self.notes), "COPY": str(self.copy)}
+        env |= {"PYTHONPATH": f"{WITNESS}:{self.copy}", "COVERAGE_PROCESS_START": f"{self.notes}/settings"}
+        env["PATH"] = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
+        env.pop("MLFLOW_TRACKING_URI", None)
+        return subprocess.run(command, cwd=folder, env=env, **more)
 
     def killed(self):
         return len([*self.notes.glob("killed-*")])
@@ -189,24 +198,28 @@ def planned(each, stale):
         for axis, some in (("members", 3), ("ks", 2), ("seeds", 1))
         if axis in params["table"]
     }
-    moved, live, here = set().union(*stale.values()), resolved(each, params), resolved(each, scale)
-    targets = {name: stage for name, stage in here.items() if moved & listed(pipeline.paths(stage)["deps"])}
-    ran = [combination(name, stage, scale) for name, stage in targets.items()]
+    live, needed, targets, kinds = resolved(each, params), {}, {}, {}
     for name in stale:
-        if combination(name, live[name], params) not in ran:
-            raise ValueError(f"{each}: {name}: no stage at smoke scale runs the same code")
-    yield each, scale, [*targets]
+        needed.setdefault(combination(live[name], params), name)
+    for name, stage in resolved(each, scale).items():
+        if (kind := combination(stage, scale)) in needed:
+            targets.setdefault(kind, name)
+            kinds.setdefault(kind[:2], name)
+    for kind in needed.keys() - targets.keys():
+        raise ValueError(f"{each}: {needed[kind]}: no stage at smoke scale runs the same code")
+    yield each, scale, [*targets.values()]
     if params["compute"] != scale["compute"]:
-        kinds = {combination(name, stage, scale)[:2]: name for name, stage in targets.items()}
         yield each, scale | {"compute": params["compute"]}, ["--single-item", *kinds.values()]
 
 
-def combination(name, stage, params):
-    """What stages share that run the same code: not seed and member, nor how many of several learn."""
-    k = str(stage["item"].get("k", params.get("k", 1)))
-    learners = "all" if k in ("all", str(len(params["table"]["members"]))) else min(int(k), 2)
-    axes = {axis: value for axis, value in stage["item"].items() if axis not in ("k", "member", "seed")}
-    return name.partition("@")[0], axes.pop("network", None), learners, *axes.values()
+def combination(stage, params):
+    """What stages that run the same code share; of numbers only k matters: one, several or all members."""
+    lists, sections, learners = listed(pipeline.paths(stage)["deps"]), stage.get("params", ()), None
+    methods = {name for name in lists if name.startswith("methods/")}
+    if methods:
+        k = str(stage["item"].get("k", params["k"]))
+        learners = "all" if k in ("all", str(len(params["table"]["members"]))) else min(int(k), 2)
+    return stage["cmd"].split()[2], frozenset(lists - methods), tuple(sections), learners
 
 
 def refuse_new_constants(old, new, files):

@@ -1,0 +1,113 @@
+"""The counting module against its formula, written slowly, and on its toy task."""
+
+import math
+
+import pytest
+import torch
+
+from specialists.networks import counter
+
+
+def slow(box_K4, logit_K, most):
+    """The formula of the paper, one box at a time, with every line straight."""
+
+    def iou(a, b):
+        width = max(0, min(a[2], b[2]) - max(a[0], b[0]))
+        height = max(0, min(a[3], b[3]) - max(a[1], b[1]))
+        areas = [(x[2] - x[0]) * (x[3] - x[1]) for x in (a, b)]
+        return width * height / (sum(areas) - width * height)
+
+    best = sorted(range(len(logit_K)), key=lambda i: -logit_K[i])[:most]
+    boxes, a = [box_K4[i] for i in best], [1 / (1 + math.exp(-logit_K[i])) for i in best]
+    n = range(most)
+    weight = [[a[i] * a[j] for j in n] for i in n]
+    apart = [[1 - iou(boxes[i], boxes[j]) for j in n] for i in n]
+    edge = [[weight[i][j] * apart[i][j] for j in n] for i in n]
+    alike = [
+        [(1 - abs(a[i] - a[j])) * math.prod(1 - abs(edge[i][m] - edge[j][m]) for m in n) for j in n]
+        for i in n
+    ]
+    seen = [sum(row) for row in alike]
+    total = sum(edge[i][j] / (seen[i] * seen[j]) for i in n for j in n)
+    count = math.sqrt(total + sum(a[i] ** 2 / seen[i] for i in n))
+    trust = sum(abs(x - 0.5) for x in a) / most + sum(abs(x - 0.5) for row in apart for x in row) / most**2
+    count = min(count, most)
+    return [max(0, 1 - abs(count - c)) * min(1, trust) for c in range(most + 1)]
+
+
+def drawn(boxes, generator):
+    corner = torch.rand(boxes, 2, generator=generator, dtype=torch.float64)
+    size = torch.rand(boxes, 2, generator=generator, dtype=torch.float64) + 0.1
+    return torch.cat([corner, corner + size], 1)
+
+
+@pytest.mark.parametrize("boxes", [4, 9])
+def test_it_is_the_formula_of_the_paper(boxes):
+    generator, module = torch.Generator().manual_seed(boxes), counter.Counter(4).double()
+    for _ in range(20):
+        box_K4 = drawn(boxes, generator)
+        logit_K = 3 * torch.randn(boxes, generator=generator, dtype=torch.float64)
+        found_C = module(box_K4[None], logit_K[None])[0]
+        expected = torch.tensor(slow(box_K4.tolist(), logit_K.tolist(), 4), dtype=torch.float64)
+        torch.testing.assert_close(found_C, expected, rtol=0, atol=1e-9)
+
+
+def sure(logit, box):
+    return counter.Counter(len(logit))(torch.tensor([box]), 40 * torch.tensor([logit]))[0]
+
+
+def test_boxes_apart_count_once_each_and_boxes_on_one_another_once_together():
+    left, right = [0.0, 0.0, 1.0, 1.0], [2.0, 0.0, 3.0, 1.0]
+    assert sure([1.0, 1.0, -1.0], [left, right, right]).argmax() == 2
+    assert sure([1.0, 1.0, 1.0], [left, left, left]).argmax() == 1
+    assert sure([1.0, 1.0, 1.0], [left, left, right]).argmax() == 2
+    assert sure([-1.0, -1.0], [left, right]).argmax() == 0
+
+
+def test_a_line_goes_from_0_to_1_and_rises_whatever_it_learned():
+    line = counter.Line()
+    x = torch.linspace(0, 1, 101)
+    torch.testing.assert_close(line(x), x)
+    with torch.no_grad():
+        line.rise_D.normal_(generator=torch.Generator().manual_seed(0))
+    assert line(x[:1]) == 0 and line(x[-1:]).item() == pytest.approx(1)
+    assert (line(x).diff() >= 0).all()
+    assert (line(torch.tensor([-1.0, 2.0])) == line(torch.tensor([0.0, 1.0]))).all()
+
+
+def test_sharpening_keeps_0_and_1_and_pulls_the_rest_apart():
+    x = torch.tensor([0.0, 0.2, 0.9, 1.0])
+    torch.testing.assert_close(counter.sharper(x), x ** (2 * (1 - x)))
+    assert counter.sharper(x)[1] < x[1] and counter.sharper(x)[2] > x[2]
+
+
+def test_the_slope_reaches_attention_and_lines():
+    module = counter.Counter(3).double()
+    generator = torch.Generator().manual_seed(1)
+    box, logit = drawn(5, generator)[None], torch.randn(1, 5, dtype=torch.float64, generator=generator)
+    assert torch.autograd.gradcheck(lambda x: module(box, x), logit.requires_grad_())
+    module(box, logit).square().sum().backward()
+    assert all(line.rise_D.grad.abs().sum() > 0 for line in module.lines)
+
+
+# --- the toy task of the paper: boxes of one size in a square, some of them of objects
+
+
+def toy(examples, side, generator, boxes=10):
+    """(boxes, attention, how many objects): each box is an object or not, and its weight says so."""
+    count_B = torch.randint(boxes + 1, (examples,), generator=generator)
+    corner_BK2 = torch.rand(examples, boxes, 2, generator=generator) * (1 - side)
+    box_BK4 = torch.cat([corner_BK2, corner_BK2 + side], 2)
+    number_K = torch.arange(boxes)
+    # boxes beyond the count lie on objects, and are seen as such; with no object nothing is
+    twice_BK = number_K % count_B.clamp_min(1).unsqueeze(1)
+    box_BK4 = box_BK4.gather(1, twice_BK.unsqueeze(2).expand(-1, -1, 4))
+    logit_BK = torch.where((count_B > 0).unsqueeze(1), 20.0, -20.0).expand(-1, boxes)
+    return box_BK4, logit_BK, count_B
+
+
+def test_it_counts_objects_that_are_seen_many_times_where_the_sum_of_weights_cannot():
+    box_BK4, logit_BK, count_B = toy(400, 0.05, torch.Generator().manual_seed(0))
+    right = counter.Counter(10)(box_BK4, logit_BK).argmax(1) == count_B
+    summed = logit_BK.sigmoid().sum(1).round() == count_B
+    assert right.double().mean() > 0.9 > 0.3 > summed.double().mean()
