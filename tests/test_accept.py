@@ -3,6 +3,7 @@
 Its stages are plain Python. DVC runs its pipeline in one test, in the others a loop over the commands.
 """
 
+import ast
 import shutil
 import subprocess
 import sys
@@ -15,6 +16,7 @@ from specialists.base.files import md5
 from specialists.tracking import pipeline
 from tests.conftest import run
 from tools import accept
+from tools.marks import Marks
 
 ROOT = Path(__file__).parents[1]
 FILES = {
@@ -27,7 +29,7 @@ FILES = {
 import sys
 from specialists.methods import some
 
-print("some steps", some.loss([3, 1, 2], 2 if sys.argv[1] == "products" else 3))
+print("some", sys.argv[1], some.loss([3, 1, 2], 3))
 """,
     "specialists/__init__.py": "",
     "specialists/loop.py": '''
@@ -214,6 +216,16 @@ def test_what_keeps_the_bits_is_accepted(tiny):
     assert rows[0][5].startswith("7 outputs equal at smoke scale; 1 stages went on after a kill; ")
 
 
+def test_what_is_accepted_can_be_proved_again_and_is_not_written_twice(quick, capsys):
+    replace(quick / "specialists/loop.py", "step(state[1])]", "step(state[-1])]")
+    accept.main("HEAD")
+    told = (quick / "accepted.csv").read_text()
+    capsys.readouterr()
+    accept.main("HEAD")
+    assert "1 lists of code are accepted: " in capsys.readouterr().out
+    assert (quick / "accepted.csv").read_text() == told
+
+
 def test_another_number_is_refused_by_the_name_of_its_output(quick):
     replace(quick / "specialists/methods/some.py", "sum(sorted(values)[:k])", "sum(sorted(values)[-k:])")
     assert refused(quick).startswith(".: models/some1: was ")
@@ -225,7 +237,7 @@ def test_a_new_line_must_have_run(quick):
     )
     assert (
         refused(quick)
-        == "specialists/loop.py: 'if not state:' is new, and never went on in one of its ways at smoke scale"
+        == "specialists/loop.py: 'if not state:' is new; at smoke scale it never went this way: body"
     )
 
 
@@ -238,7 +250,7 @@ def test_a_new_line_that_runs_after_a_kill_has_run(quick):
 
 def test_a_line_that_is_gone_must_have_run(quick):
     replace(quick / "specialists/loop.py", "    if not steps:\n        state = [0, None]\n", "")
-    assert refused(quick).startswith("specialists/loop.py: 'if not steps:' is gone now, and never went on")
+    assert refused(quick).startswith("specialists/loop.py: 'if not steps:' is gone now; at smoke scale")
 
 
 SOME = "    return sum(sorted(values)[:k])"
@@ -249,7 +261,9 @@ def test_a_new_condition_must_have_gone_both_ways(quick):
     accept.main("HEAD")
     commit(quick)
     replace(quick / "specialists/methods/some.py", "if k > 1:", "if values:")
-    assert refused(quick).startswith("specialists/methods/some.py: 'if values:' is new, and never went on")
+    assert refused(quick) == (
+        "specialists/methods/some.py: 'if values:' is new; at smoke scale it never went this way: orelse"
+    )
 
 
 def test_what_runs_where_a_run_fails_need_not_run(quick):
@@ -263,7 +277,7 @@ def test_what_can_also_be_left_without_failing_must_run(quick):
     fails = "    if not values:\n        if k:\n            return k\n        raise ValueError(k)\n"
     replace(quick / "specialists/methods/some.py", SOME, fails + SOME)
     assert refused(quick).startswith(
-        "specialists/methods/some.py: 'if not values:' is new, and never went on in one"
+        "specialists/methods/some.py: 'if not values:' is new; at smoke scale it never"
     )
 
 
@@ -296,7 +310,7 @@ def test_a_combination_that_smoke_scale_lacks_is_refused(tiny):
 
 def test_a_new_constant_is_refused(tiny):
     replace(tiny / "specialists/loop.py", "return state[1]", "return state[1] if steps < 512 else state[0]")
-    assert refused(tiny) == "specialists/loop.py: 512 is a new constant, which smoke scale may not reach"
+    assert refused(tiny) == "specialists/loop.py: 512 is new; smoke scale may not reach where it matters"
 
 
 def test_numbers_that_other_code_computed_are_left_alone(tiny, capsys):
@@ -305,3 +319,86 @@ def test_numbers_that_other_code_computed_are_left_alone(tiny, capsys):
     replace(tiny / "specialists/loop.py", "[0, +1.0]", "[0, 1.0 + 0]")
     accept.main("HEAD")
     assert capsys.readouterr().out.startswith("nothing to accept: ")
+
+
+def test_what_other_machines_would_compute_differently_cannot_be_proved_on_one(tiny):
+    path = tiny / "specialists/base/portable.py"
+    path.parent.mkdir()
+    path.write_text("A = 'b'\n")
+    replace(tiny / "specialists/loop.py", "import json", "import json\nfrom specialists.base import portable")
+    run(tiny, "dvc", "repro", "--quiet")
+    commit(tiny)
+    path.write_text("A = 'c'\n")
+    assert refused(tiny) == (
+        "specialists/base/portable.py: what it does shows on other machines: compute the numbers again"
+    )
+
+
+# --- marks
+
+SOURCE = '''
+"""Words."""
+def f(x, y=0):
+    """Of f."""
+    if x > 2:
+        y = 1 if x > 3 else 2
+    for z in range(x):
+        y += z and x or 7
+    return sum(z for z in range(x) if z > 1) + (lambda: y)()
+'''
+
+
+def missed(source, calls, rows=range(1, 99)):
+    """The ways of these rows that no call of f went."""
+    marks, passed = Marks("f.py", rows), set()
+    tree = marks.visit(ast.parse(ast.unparse(ast.parse(source))))
+    scope = {"_ran": lambda mark, value=None: (passed.add(mark), value)[1]}
+    exec(compile(ast.fix_missing_locations(tree), "f.py", "exec"), scope)
+    assert scope.get("__doc__") == ast.get_docstring(ast.parse(source)) and passed <= marks.names
+    plain = {}
+    exec(source, plain)
+    for x in calls:
+        assert scope["f"](x) == plain["f"](x)
+    return sorted(mark.split(":", 1)[1] for mark in marks.names - passed)
+
+
+@pytest.mark.parametrize(
+    ("calls", "ways"),
+    [
+        ([0, 3, 4], []),
+        ([3, 4], ["5: orelse"]),  # the condition was never false
+        ([0, 4], ["6: else"]),
+        ([0, 3], ["6: if"]),
+        ([1, 0], ["5: body", "6: else", "6: if", "6: row", "9: filter 0 True"]),
+    ],
+)
+def test_which_ways_were_never_gone(calls, ways):
+    assert missed(SOURCE, calls) == ways
+
+
+def test_only_rows_that_are_asked_for_have_marks():
+    assert missed(SOURCE, [], rows=[6]) == ["6: else", "6: if", "6: row"]
+    assert missed(SOURCE, [], rows=[4]) == []  # the docstring
+
+
+@pytest.mark.parametrize(
+    ("body", "ways"),
+    [
+        ("if x:\n        raise ValueError", []),
+        ("if x:\n        y = 'why'\n        raise ValueError(y)", []),
+        ("try:\n        y = 0\n    except OSError as error:\n        raise ValueError from error", []),
+        ("assert not x, 'why'", []),
+        ("if x:\n        y = 0", ["2: body", "3: row"]),
+        (
+            "for y in range(x):\n        if y:\n            break\n        raise ValueError",
+            ["2: body", "3: body", "3: orelse", "3: row", "4: row"],
+        ),
+        ("try:\n        y = 0\n    except OSError:\n        y = 1", ["4: body", "5: row"]),
+        (
+            "try:\n        if x:\n            raise OSError\n    except OSError:\n        y = 1",
+            ["3: body", "5: body", "6: row"],
+        ),
+    ],
+)
+def test_a_run_that_fails_makes_no_number_but_one_that_goes_on_may(body, ways):
+    assert missed(f"def f(x):\n    {body}\n    return x", [0]) == ways

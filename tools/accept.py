@@ -1,11 +1,12 @@
 """python -m tools.accept COMMIT
 
 Prove a refactoring instead of recomputing the numbers: COMMIT holds the code that computed them, this
-checkout the new code. Both run at smoke scale on this machine: small.yaml is laid over params.yaml, one and
-two of three members learn; then each kind of stage and network again, with the arithmetic of the pipeline;
-and tests/steps.py. New code is accepted if that runs all code behind a committed number, if all that is
-made is the same to the bit, and if each line that is new ran in the new code and each that is gone in the
-old. The stage `code` then prints the digests of the old code for it.
+checkout the new code. Both run at smoke scale on this machine: tests/steps.py; then each pipeline with
+small.yaml laid over params.yaml, where one and two of three members learn; then each kind of stage and
+network once more with the arithmetic of its pipeline. New code is accepted if that runs all code behind a
+committed number, if all that is made is the same to the bit, and if each row that is new went all its ways
+in the new code, and each that is gone in the old (tools/marks.py). The stage `code` then prints the digests
+of the old code for it.
 
 reads   COMMIT; this checkout; of each pipeline: params.yaml, small.yaml, dvc.yaml, dvc.lock
 writes  accepted.csv, if all is proved: a row for each list of code of a pipeline; scratch/accept
@@ -22,37 +23,22 @@ from difflib import SequenceMatcher
 from hashlib import md5
 from pathlib import Path
 
-import coverage
 import yaml
 
 from specialists.base.command import output, run
 from specialists.base.environment import machine
-from specialists.base.files import read_json, replacing
+from specialists.base.files import replacing
 from specialists.base.params import load
 from specialists.tracking import code, pipeline
 from tools import small
+from tools.marks import Marks
 
 ROOT = Path(__file__).resolve().parents[1]
 WITNESS = Path(__file__).resolve().parent / "witness"
 STEPS = ("products", "convolutions")  # of tests/steps.py: methods and networks that are in no table
-# A run that fails makes no number: a block that ends in `raise` and can be left in no other way need not run.
-FAILING = (
-    r"^(?P<at> *)(if|elif|else|except)\b.*:\n"
-    r"((?P=at) {4}(?! *(return|break|continue|yield)\b).*\n)*?(?P=at) {4}raise\b"
-)
-SETTINGS = r"""[run]
-branch = true
-parallel = true
-data_file = {notes}/ran
-source =
-    {copy}/stages
-    {copy}/specialists
-disable_warnings = no-data-collected,module-not-imported,module-not-measured
-[report]
-exclude_also =
-    ^ *raise\b
-    {failing}
-"""
+AGAIN = "--single-item"  # of what is there by now
+# What these do shows on other machines.
+ELSEWHERE = {f"specialists/{name}.py" for name in ("base/portable", "base/runtime", "networks/portable")}
 
 
 def main(commit: str):
@@ -71,62 +57,71 @@ def main(commit: str):
         if (old.source / name).read_text() != (new.source / name).read_text():
             raise ValueError(f"{name} is not that of {commit}: compute the numbers again")
     moved = sorted({(each, name) for each in stale for names in stale[each].values() for name in names})
-    files = sorted(
-        {file for each, name in moved for tree in (old, new) for file in tree.lists[each][name][1]}
-    )
-    refuse_new_constants(old, new, files)
+    files = {file for each, name in moved for tree in (old, new) for file in tree.lists[each][name][1]}
+    compare(old, new, files)
     runs = [one for each in stale for one in planned(each, stale[each])]
     with ThreadPoolExecutor() as pool:
         then, now = pool.map(lambda tree: tree.made(runs), (old, new))
-    for (each, before, path), (_, after, _) in zip(then, now, strict=True):
+    for (where, before, what), (_, after, _) in zip(then, now, strict=True):
         if before != after:
-            raise ValueError(f"{each}: {path}: was {before}, is {after} with the new code")
-    refuse_unrun(new, old, files, "new")
-    refuse_unrun(old, new, files, "gone now")
+            raise ValueError(f"{where}: {what}: was {before}, is {after} with the new code")
+    for tree, what in ((new, "new"), (old, "gone now")):
+        for mark in sorted(tree.marks - {*(tree.notes / "ran").read_text().splitlines()}):
+            file, row, way = mark.split(":")
+            line = tree.texts[file][int(row) - 1].strip()
+            raise ValueError(f"{file}: {line!r} is {what}; at smoke scale it never went this way:{way}")
     machines = [(about := machine())["processor"], *about["capabilities"], "torch", about["torch"]]
-    evidence = f"{len(now)} outputs equal at smoke scale; {new.killed()} stages went on after a kill; "
+    evidence = f"{len(set(now))} outputs equal at smoke scale; {new.killed()} stages went on after a kill; "
     evidence += " ".join(machines).replace(",", "")
     short = output("git", "rev-parse", "--short", "HEAD", folder=old.source).strip()
-    with replacing(path := ROOT / "accepted.csv") as draft:
-        rows = [
-            (each, name, old.shown(each)[name], new.lists[each][name][0], short, evidence)
-            for each, name in moved
-        ]
-        draft.write_text(path.read_text() + "".join(f"{','.join(row)}\n" for row in rows))
+    known = (path := ROOT / "accepted.csv").read_text()
+    rows = [f"{each},{name},{old.shown(each)[name]},{new.lists[each][name][0]}," for each, name in moved]
+    with replacing(path) as draft:
+        draft.write_text(known + "".join(f"{row}{short},{evidence}\n" for row in rows if row not in known))
     print(f"{len(moved)} lists of code are accepted: {evidence}")
 
 
 class Tree:
-    """A checkout, and a copy of it that runs at smoke scale, with each statement on a line of its own."""
+    """A checkout, and a copy of it that runs at smoke scale."""
 
     def __init__(self, source, copy):
         self.source, self.copy, self.notes = source, copy, copy / "scratch/witness"
         small.prepare(source, copy, ".")
         self.notes.mkdir(parents=True)
-        (self.notes / "settings").write_text(SETTINGS.format(notes=self.notes, copy=copy, failing=FAILING))
+        (self.notes / "ran").touch()
         folders = [path.parent for path in (source / "dvc.yaml", *source.glob("pipelines/*/dvc.yaml"))]
         self.lists = {
             each.relative_to(source).as_posix(): code.lists(copy, load(each / "params.yaml"))
             for each in folders
         }
-        self.texts = {}
-        for path in [*copy.glob("stages/**/*.py"), *copy.glob("specialists/**/*.py")]:
-            path.write_text(text := ast.unparse(ast.parse(path.read_text())))
-            self.texts[path.relative_to(copy).as_posix()] = text.split("\n")
+        paths = [*copy.glob("stages/**/*.py"), *copy.glob("specialists/**/*.py")]
+        self.plain = {path.relative_to(copy).as_posix(): path.read_text() for path in paths}
+        # each statement on a line of its own, without comments
+        self.texts = {file: ast.unparse(ast.parse(text)).split("\n") for file, text in self.plain.items()}
+        self.marks = set()
 
     def shown(self, each):
         """The digest that the stage `code` shows for each list of a pipeline."""
         known = code.accepted(self.source, each)
-        return {name: known.get((name, new), new) for name, (new, _) in self.lists[each].items()}
+        return {name: known.get((name, now), now) for name, (now, _) in self.lists[each].items()}
+
+    def mark(self, file, rows):
+        marks = Marks(file, rows)
+        tree = ast.fix_missing_locations(marks.visit(ast.parse("\n".join(self.texts[file]))))
+        (self.copy / file).write_text(ast.unparse(tree))
+        self.marks |= marks.names
 
     def made(self, runs):
         """(where, md5, what) of all that the code makes: a pipeline's outputs, and tests/steps.py."""
-        for each, params, targets in runs:
+        found = [("tests/steps.py", *line) for part in STEPS for line in self.steps(part)]
+        for each, params, targets in sorted(runs, key=lambda one: AGAIN in one[2]):
+            if AGAIN in targets:  # as it is compiled
+                for file, text in self.plain.items():
+                    (self.copy / file).write_text(text)
             (self.copy / each / "params.yaml").write_text(yaml.safe_dump(params, sort_keys=False))
             self.repro(each, targets)
-        done = {each: small.digests(self.copy / each).splitlines() for each, *_ in runs}
-        done["tests/steps.py"] = [line for part in STEPS for line in self.steps(part)]
-        return [(each, *line) for each, lines in done.items() for line in map(str.split, lines)]
+            found += [(each, *line.split("  ", 1)) for line in small.digests(self.copy / each).splitlines()]
+        return found
 
     def repro(self, each, targets):
         """`dvc repro`, again after each kill."""
@@ -141,11 +136,11 @@ class Tree:
         if done.returncode:
             raise ValueError(f"{self.copy}/tests/steps.py {part}: {done.stderr[-300:]}")
         lines = [line.rpartition(" ") for line in done.stdout.splitlines()]
-        return [f"{digest} {name.replace(' ', '_')}" for name, _, digest in lines]
+        return [(digest, name) for name, _, digest in lines]
 
     def run(self, command, folder, **more):
         env = os.environ | {"WITNESS": str(self.notes), "COPY": str(self.copy)}
-        env |= {"PYTHONPATH": f"{WITNESS}:{self.copy}", "COVERAGE_PROCESS_START": f"{self.notes}/settings"}
+        env["PYTHONPATH"] = f"{WITNESS}:{self.copy}"
         env["PATH"] = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
         env.pop("MLFLOW_TRACKING_URI", None)
         return subprocess.run(command, cwd=folder, env=env, **more)
@@ -153,32 +148,22 @@ class Tree:
     def killed(self):
         return len([*self.notes.glob("killed-*")])
 
-    def unrun(self):
-        """(file, row) of each line that never ran, or never went on in one of its ways -> which."""
-        seen = coverage.Coverage(config_file=self.notes / "settings")
-        seen.combine()
-        seen.json_report(outfile=str(report := self.notes / "report.json"))
-        found = {}
-        for path, rows in read_json(report)["files"].items():
-            file = Path(path).resolve().relative_to(self.copy.resolve()).as_posix()
-            found |= {(file, row): "never went on in one of its ways" for row, _ in rows["missing_branches"]}
-            found |= {(file, row): "never ran" for row in rows["missing_lines"]}
-        return found
-
 
 def outdated(each, old, new):
-    """Committed stage -> its lists that moved: the code of COMMIT computed it, and other code would now."""
-    then, now, found = old.shown(each), new.shown(each), {}
+    """Committed stage -> its lists that moved: the code of COMMIT computed it, and that of now is other."""
+    shown, then, now, found = old.shown(each), old.lists[each], new.lists[each], {}
     lock, live = ROOT / each / "dvc.lock", resolved(each, load(ROOT / each / "params.yaml"))
     for name, stage in pipeline.stages(lock).items() if lock.exists() else ():
-        lists = {lst: dep["md5"] for dep in stage.get("deps", []) for lst in listed([dep["path"]])}
-        moved = {lst for lst in lists if then.get(lst) != now.get(lst)}
-        theirs = all(
-            lst in then and lists[lst] == md5(f"{then[lst]}\n".encode()).hexdigest() for lst in lists
-        )
-        if name in live and stage.get("outs") and moved & now.keys() and theirs:
-            found[name] = moved & now.keys()
+        read = {each: dep["md5"] for dep in stage.get("deps", []) for each in listed([dep["path"]])}
+        theirs = all(each in shown and read[each] == known_to_dvc(shown[each]) for each in read)
+        moved = {each for each in read if theirs and each in now and then[each][0] != now[each][0]}
+        if name in live and stage.get("outs") and moved:
+            found[name] = moved
     return found
+
+
+def known_to_dvc(digest):
+    return md5(f"{digest}\n".encode(), usedforsecurity=False).hexdigest()
 
 
 def resolved(each, params):
@@ -204,12 +189,12 @@ def planned(each, stale):
     for name, stage in resolved(each, scale).items():
         if (kind := combination(stage, scale)) in needed:
             targets.setdefault(kind, name)
-            kinds.setdefault(kind[:2], name)
+            kinds.setdefault((*kind[:2], kind[-1]), name)
     for kind in needed.keys() - targets.keys():
         raise ValueError(f"{each}: {needed[kind]}: no stage at smoke scale runs the same code")
     yield each, scale, [*targets.values()]
     if params["compute"] != scale["compute"]:
-        yield each, scale | {"compute": params["compute"]}, ["--single-item", *kinds.values()]
+        yield each, scale | {"compute": params["compute"]}, [AGAIN, *kinds.values()]
 
 
 def combination(stage, params):
@@ -219,33 +204,38 @@ def combination(stage, params):
     if methods:
         k = str(stage["item"].get("k", params["k"]))
         learners = "all" if k in ("all", str(len(params["table"]["members"]))) else min(int(k), 2)
-    return stage["cmd"].split()[2], frozenset(lists - methods), tuple(sections), learners
+    shares = "sharing" in params["methods"].get(stage["item"].get("method"), {})
+    return stage["cmd"].split()[2], frozenset(lists - methods), tuple(sections), learners, shares
 
 
-def refuse_new_constants(old, new, files):
-    """Smoke scale may not reach the size from which a constant matters; 0, 1 and 2 are at home everywhere."""
-    known = Counter(number for file in files for number in numbers(old.texts.get(file, [])))
-    for file in files:
-        for number in numbers(new.texts.get(file, [])):
-            known[number] -= 1
-            if known[number] < 0:
-                raise ValueError(f"{file}: {number} is a new constant, which smoke scale may not reach")
+def compare(old, new, files):
+    """Put marks on the rows that differ; refuse what smoke scale on one machine cannot show."""
+    numbers, place = [Counter(), Counter()], {}
+    for file in sorted(files):
+        texts = [tree.texts.get(file, []) for tree in (old, new)]
+        blocks = SequenceMatcher(None, *texts, autojunk=False).get_opcodes()
+        blocks = [spans for kind, *spans in blocks if kind != "equal"]
+        if blocks and file in ELSEWHERE:
+            raise ValueError(f"{file}: what it does shows on other machines: compute the numbers again")
+        for side, tree in enumerate((old, new)):
+            rows = {row + 1 for spans in blocks for row in range(*spans[2 * side : 2 * side + 2])}
+            found = constants(texts[side], rows)
+            numbers[side].update(found)
+            place |= dict.fromkeys(found, file)
+            if rows:
+                tree.mark(file, rows)
+    for what, more in (("new", numbers[1] - numbers[0]), ("gone now", numbers[0] - numbers[1])):
+        for number in more:
+            raise ValueError(
+                f"{place[number]}: {number} is {what}; smoke scale may not reach where it matters"
+            )
 
 
-def numbers(lines):
-    values = [each.value for each in ast.walk(ast.parse("\n".join(lines))) if isinstance(each, ast.Constant)]
-    return [value for value in values if type(value) in (int, float) and value not in (0, 1, 2)]
-
-
-def refuse_unrun(tree, other, files, what):
-    unrun = tree.unrun()
-    for file in files:
-        lines = tree.texts.get(file, [])
-        matcher = SequenceMatcher(None, other.texts.get(file, []), lines, autojunk=False)
-        changed = [range(*block[3:]) for block in matcher.get_opcodes() if block[0] != "equal"]
-        for row in (row for rows in changed for row in rows if (file, row + 1) in unrun):
-            how = unrun[file, row + 1]
-            raise ValueError(f"{file}: {lines[row].strip()!r} is {what}, and {how} at smoke scale")
+def constants(lines, rows):
+    """The numbers on some rows; 0, 1 and 2 are at home everywhere."""
+    found = [each for each in ast.walk(ast.parse("\n".join(lines))) if isinstance(each, ast.Constant)]
+    found = [each.value for each in found if each.lineno in rows and type(each.value) in (int, float)]
+    return [value for value in found if value not in (0, 1, 2)]
 
 
 if __name__ == "__main__":
