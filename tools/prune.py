@@ -8,7 +8,6 @@ writes  dvc.lock, metrics/, models/
 """
 
 import re
-import shutil
 from pathlib import Path
 
 from specialists.base.command import run
@@ -22,8 +21,10 @@ def main():
     gone = {name: entry for name, entry in lock.items() if name not in stages}
     text = without(Path("dvc.lock").read_text(), gone)
     kept = {path for stage in stages.values() for path in files(pipeline.paths(stage)["outs"])}
-    for path in {path for entry in gone.values() for path in files(pipeline.locked(entry)["outs"])} - kept:
-        shutil.rmtree(path) if Path(path).is_dir() else Path(path).unlink(missing_ok=True)
+    for path in {path for entry in gone.values() for path in files(pipeline.locked(entry)["outs"])}:
+        for left in [Path(path), *sorted(Path(path).rglob("*"), reverse=True)]:
+            if not kept & {left.as_posix(), *map(str, left.parents)} and not left.is_dir():
+                left.unlink(missing_ok=True)
     if gone:
         with replacing("dvc.lock") as draft:
             draft.write_text(text)
