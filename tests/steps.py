@@ -22,6 +22,7 @@ import torch  # noqa: E402
 from specialists.answers import tasks  # noqa: E402
 from specialists.answers.ensemble import Ensemble, mean  # noqa: E402
 from specialists.base.runtime import Compute, setup  # noqa: E402
+from specialists.data.clevr.official import Place  # noqa: E402
 from specialists.data.clevr.render import render  # noqa: E402
 from specialists.data.clevr.world import World, scene  # noqa: E402
 from specialists.eyes import scene_cnn  # noqa: E402
@@ -110,6 +111,7 @@ def convolutions():
     print("resnet20 mcl_kd", trained(partial(resnet20.Network, ANSWERS, width=4), images, KD, "sgd", 0.7))
     print("vgg17 cmcl", trained(partial(vgg17.Network, ANSWERS, width=2), images, CMCL, "sgd", 0.7))
     print("scene reader", digest(*reader()))
+    print("refused", hashlib.md5(" ".join(refused()).encode()).hexdigest())
 
 
 def reader():
@@ -123,6 +125,18 @@ def reader():
     sizes = np.full((2, 2), (64, 96))
     scene_cnn.train(network, torch.from_numpy(np.stack(pictures)), objects, sizes, settings, generator)
     return [*pictures, *weights(network)]
+
+
+def refused():
+    """What is said of records that do not fit."""
+    place = Place("questions.json", "questions[0]")
+    for found in (3, "x" * 99):
+        yield str(place.wrong("answer", found, "another"))
+    for record in ({}, {"a": 0}):
+        try:
+            place.take(record, "answer", str)
+        except ValueError as error:
+            yield str(error)
 
 
 def main(part):

@@ -82,7 +82,8 @@ def alone(inputs, modality, absent_F, word):
     image_BRF, tokens_BL, length_B = inputs
     if modality == "image":
         return image_BRF, torch.full_like(tokens_BL[:, :1], word), torch.ones_like(length_B)
-    return absent_F.to(image_BRF).expand_as(image_BRF), tokens_BL, length_B
+    # written out, for oneDNN's products crawl where a stride is 0
+    return absent_F.to(image_BRF).expand_as(image_BRF).contiguous(), tokens_BL, length_B
 
 
 class Blind(nn.Module):
