@@ -12,7 +12,6 @@ import numpy as np
 import torch
 
 from specialists import data as prepared
-from specialists.answers import tasks
 from specialists.answers.ensemble import Ensemble, answer
 from specialists.base.command import run
 from specialists.base.files import replacing
@@ -31,8 +30,8 @@ def main(network: str, member: int, seed: int):
     torch.manual_seed(mix("weights", network, member, seed))
     ensemble = Ensemble([builder(network, data.shape)()])
 
-    def loss(logits_MBC, label_B, position_B, generator):
-        return tasks.loss(logits_MBC, label_B)[0], None
+    def loss(logits_MBC, target_B, position_B, generator):
+        return data.task.loss(logits_MBC, target_B)[0], None
 
     if compute.compile:
         ensemble.compile()

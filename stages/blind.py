@@ -30,8 +30,8 @@ def main(network: str, cell: str):
     for split in ("select", "report"):
         rows = data.rows(split)
         answers = {name: answer(view, data, rows) for name, view in views.items()}
-        label_B = data.labels(rows)
-        result[split] = {name: metrics.accuracy(logits, label_B)["top1"] for name, logits in answers.items()}
+        right = data.targets(rows), data.task
+        result[split] = {name: metrics.accuracy(said, *right)["top1"] for name, said in answers.items()}
     write_json(f"metrics/alone/{cell}.json", result)
 
 

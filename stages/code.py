@@ -18,17 +18,21 @@ from specialists.base.command import run
 from specialists.base.files import replacing
 from specialists.base.params import load, read
 from specialists.tables.checked import checked
+from specialists.tables.rows import Table
+from specialists.tables.students import Axes
 from specialists.tracking import code
 
 FOLDER = Path("code")
 
 
 def main():
-    checked(load())
+    params = checked(load())
+    read("table", Axes if "students" in params["table"] else Table)
     root = read("code", str)
-    texts = code.written(root, load(), code.here(root))
+    found, old = code.lists(root, params), code.accepted(root, code.here(root))
+    texts = code.written(found, old)
     with replacing("scratch/code.txt") as draft:
-        draft.write_text(code.page(root, load(), code.here(root)))
+        draft.write_text(code.page(found, old))
     for path in sorted(FOLDER.rglob("*"), reverse=True):  # what is in a folder comes before the folder
         if path.is_dir() and not path.is_symlink():
             if not any(path.iterdir()):

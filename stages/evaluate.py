@@ -30,10 +30,11 @@ def main(network: str, cell: str):
     result = {"parameters": sum(p.numel() for p in ensemble.parameters())}
     for split in ("select", "report"):
         rows = data.rows(split)
-        logits_MBC, label_B = answer(ensemble, data, rows), data.labels(rows)
-        probability_BC = mean(logits_MBC)
-        result[split] = metrics.accuracy(logits_MBC, label_B) | metrics.calibration(probability_BC, label_B)
-        right_B = probability_BC.argmax(1) == label_B
+        logits_MBC, target_B = answer(ensemble, data, rows), data.targets(rows)
+        probability_BC = mean(logits_MBC, data.task)
+        result[split] = metrics.accuracy(logits_MBC, target_B, data.task)
+        result[split] |= metrics.calibration(probability_BC, target_B, data.task)
+        right_B = data.task.right(probability_BC.argmax(1), target_B)
         families[split] = metrics.by_group(right_B, data.groups(rows), data.group_names)
         families["confidence"][split] = metrics.by_confidence(probability_BC.amax(1), right_B)
         logits[split] = logits_MBC.half()

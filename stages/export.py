@@ -51,9 +51,9 @@ def main(network: str, cell: str, name: str, *, small: bool = False):
     content = {kind: described(each, about) for kind, each in made(model, train, about).items()}
 
     table = load_file(f"models/answers/{cell}.safetensors")["report"].float()
-    said = {"cell": mean(table).argmax(1).numpy(), "torch": by_torch(model, data, report, about)}
+    said = {"cell": mean(table, data.task).argmax(1).numpy(), "torch": by_torch(model, data, report, about)}
     said |= {kind: by_file(each, report, about) for kind, each in content.items()}
-    label = data.labels(data.rows("report")).numpy()
+    label = data.targets(data.rows("report")).numpy()
     result = {kind: compared(answers, said["torch"], label) for kind, answers in said.items()}
     measured = {kind: result.pop(kind) for kind in FILES}
     if any(measured[kind]["same_as_torch"] < least for kind, least in LEAST.items()):

@@ -1,6 +1,6 @@
 """python -m stages.features: the official files under data.root -> data/features, which every network reads.
 
-How is said in specialists/data/FORMAT/prepare.py, what the files hold in read.py beside it.
+specialists/data/FORMAT/prepare.py says how, and read.py beside it what the files hold.
 
 reads   params: compute, data, features; data.root
 writes  data/features

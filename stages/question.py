@@ -14,7 +14,6 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file
 
 from specialists import data
-from specialists.answers import tasks
 from specialists.answers.ensemble import mean
 from specialists.base.command import run
 from specialists.base.params import load, read
@@ -35,16 +34,16 @@ def main(network: str):
 def one_question(logits, prepared, questions):
     """The question on which the last method most clearly says what the others do not."""
     rows, answers = prepared.rows("report"), prepared.meta["answers"]
-    label_B = prepared.labels(rows)
+    label_B, task = prepared.targets(rows), prepared.task
     *others, last = (
-        mean(logits_MBC).gather(1, label_B.unsqueeze(1)).squeeze(1) for logits_MBC in logits.values()
+        mean(logits_MBC, task).gather(1, label_B.unsqueeze(1)).squeeze(1) for logits_MBC in logits.values()
     )
     row = (last - torch.stack(others).amax(0) if others else last).argmax().item()
     shown = {}
     for title, logits_MBC in logits.items():
-        loss_M1 = tasks.loss(logits_MBC[:, row : row + 1], label_B[row : row + 1])
-        best = answers[mean(logits_MBC)[row].argmax()]
-        shown[title] = (logits_MBC[:, row].softmax(1).numpy(), loss_M1.argmin().item(), best)
+        loss_M1 = task.loss(logits_MBC[:, row : row + 1], label_B[row : row + 1])
+        best = answers[mean(logits_MBC, task)[row].argmax()]
+        shown[title] = (task.distribution(logits_MBC[:, row]).numpy(), loss_M1.argmin().item(), best)
     with Image.open(questions.images[questions.image[row]], formats=["PNG"]) as picture:
         image = picture.convert("RGB")
     return figures.distributions(shown, answers, answers[label_B[row]], questions.text[row], image)

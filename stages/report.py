@@ -3,7 +3,7 @@
 Collect the cells of the table: mean, std and n over seeds, ours beside the paper's, and draw its Figure 3.
 
 reads   params: table, data.format, and titles from methods; data/features/meta.json, metrics/cells,
-        metrics/curves, and paper.csv, which need not be there
+        metrics/curves, paper.csv
 writes  metrics/table.json, table.csv, table.md, metrics/figures/*.png
 """
 

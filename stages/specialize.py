@@ -16,7 +16,7 @@ import numpy as np
 import torch
 
 from specialists import data as prepared
-from specialists.answers import metrics, tasks
+from specialists.answers import metrics
 from specialists.answers.ensemble import Ensemble, answer, load
 from specialists.base.command import run
 from specialists.base.params import read
@@ -42,17 +42,18 @@ def main(network: str, method: str, k: str, seed: int, cell: str):
     teacher_MNC = [np.load(file.with_suffix(".npy"), mmap_mode="r") for file in files]
     k = len(files) if k == "all" or how.generalist else chosen(k, len(files))
 
-    def loss(logits_MBC, label_B, position_B, generator):
+    def loss(logits_MBC, target_B, position_B, generator):
         teacher_MBC = None
         if how.taught:
             taught = np.stack([logits_NC[position_B.numpy()] for logits_NC in teacher_MNC])
             teacher_MBC = torch.from_numpy(taught).to(logits_MBC.device).float()
         return how.loss(
-            task_MB=tasks.loss(logits_MBC, label_B),
+            task_MB=data.task.loss(logits_MBC, target_B),
             logits_MBC=logits_MBC,
             teacher_MBC=teacher_MBC,
             k=k,
             generator=generator,
+            task=data.task,
         )
 
     record, seconds = {"curve": []}, 0.0
@@ -76,7 +77,7 @@ def assigned(ensemble, data, loss):
     rows = data.rows("train")
     logits_MBC = answer(ensemble, data, rows)
     _, chosen_MB = loss(
-        logits_MBC, data.labels(rows), torch.arange(len(rows)), torch.Generator().manual_seed(0)
+        logits_MBC, data.targets(rows), torch.arange(len(rows)), torch.Generator().manual_seed(0)
     )
     counts = [
         torch.bincount(data.groups(rows)[chosen_B], minlength=len(data.group_names)) for chosen_B in chosen_MB

@@ -14,7 +14,6 @@ import torch
 from safetensors.torch import save
 
 from specialists import data as prepared
-from specialists.answers import tasks
 from specialists.answers.assignment import assign
 from specialists.answers.ensemble import answer, load
 from specialists.base.command import run
@@ -38,7 +37,7 @@ def main(network: str, method: str, seed: int, cell: str):
     logits_VMNC = torch.stack([answer(view, data, rows) for view in views])
     files = [f"models/base/{network}-s{seed}/m{member}.npy" for member in read("table.members", list[int])]
     base_MNC = torch.from_numpy(np.stack([np.load(file) for file in files])).float()
-    chosen_MN = assigned(how, logits_VMNC[0], base_MNC, data.labels(rows), seed)
+    chosen_MN = assigned(how, logits_VMNC[0], base_MNC, data.targets(rows), data.task, seed)
     told = {"logits": logits_VMNC.half(), "specialist": chosen_MN.int().argmax(0)}
     absent = {"image": absent_F, "word": torch.tensor(PADDING)}
     for kind, tensors in (("teachers", told), ("absent", absent)):
@@ -46,13 +45,14 @@ def main(network: str, method: str, seed: int, cell: str):
             draft.write_bytes(save(tensors))
 
 
-def assigned(how, logits_MNC, base_MNC, label_N, seed):
+def assigned(how, logits_MNC, base_MNC, target_N, task, seed):
     """chosen_MN; of generalists, who are all chosen, the one that is surest of the answer."""
-    task_MN = tasks.loss(logits_MNC, label_N)
+    task_MN = task.loss(logits_MNC, target_N)
     if how.generalist:
         return assign(task_MN, 1)
     generator = torch.Generator().manual_seed(seed)
-    return how.loss(task_MB=task_MN, logits_MBC=logits_MNC, teacher_MBC=base_MNC, k=1, generator=generator)[1]
+    given = {"task_MB": task_MN, "logits_MBC": logits_MNC, "teacher_MBC": base_MNC, "task": task}
+    return how.loss(**given, k=1, generator=generator)[1]
 
 
 if __name__ == "__main__":

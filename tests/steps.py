@@ -19,12 +19,12 @@ os.environ.update(portable.VARIABLES)
 import numpy as np  # noqa: E402
 import torch  # noqa: E402
 
-from specialists.answers import tasks  # noqa: E402
+from specialists.answers import label  # noqa: E402
 from specialists.answers.ensemble import Ensemble, mean  # noqa: E402
 from specialists.base.runtime import Compute, setup  # noqa: E402
-from specialists.data.clevr.official import Place  # noqa: E402
 from specialists.data.clevr.render import render  # noqa: E402
 from specialists.data.clevr.world import World, scene  # noqa: E402
+from specialists.data.records import Place  # noqa: E402
 from specialists.eyes import scene_cnn  # noqa: E402
 from specialists.methods import cmcl, mcl, mcl_kd  # noqa: E402
 from specialists.networks import mlp, resnet20, san, vgg17  # noqa: E402
@@ -73,9 +73,9 @@ def trained(build, batch, loss, optimizer="adam", keep=None):
 
 def specialised(method, **settings):
     def loss(logits_MBC, label_B, generator):
-        given = {"task_MB": tasks.loss(logits_MBC, label_B), "k": 1}
+        given = {"task_MB": label.loss(logits_MBC, label_B), "k": 1}
         if method is not mcl:
-            given |= {"logits_MBC": logits_MBC}
+            given |= {"logits_MBC": logits_MBC, "task": label}
         if method is cmcl:
             given |= {"generator": generator}
         if method is mcl_kd:
@@ -86,7 +86,9 @@ def specialised(method, **settings):
 
 
 def taught(logits_MBC, label_B, generator):
-    return distill(logits_MBC[0], mean(logits_MBC.detach()), label_B, alpha=0.7, temperature=2.0)
+    return distill(
+        logits_MBC[0], mean(logits_MBC.detach(), label), label_B, label, alpha=0.7, temperature=2.0
+    )
 
 
 KD = specialised(mcl_kd, beta=1.8, temperature=1.0, form="kl")

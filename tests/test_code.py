@@ -367,8 +367,8 @@ def test_a_missing_file_of_accepted_code_is_one_line(tmp_path):
 
 
 def test_what_is_written_is_a_digest_each_and_a_page(copy):
-    found, texts = lists(copy, PARAMS), written(copy, PARAMS, ".")
-    told = page(copy, PARAMS, ".")
+    found = lists(copy, PARAMS)
+    texts, told = written(found, {}), page(found, {})
     assert texts == {f"{name}.txt": f"{digest}\n" for name, (digest, _) in found.items()}
     assert "\nmethods/mcl " in told and "  specialists/methods/mcl.py" not in told.split("\nnetworks/san ")[1]
 
@@ -376,8 +376,9 @@ def test_what_is_written_is_a_digest_each_and_a_page(copy):
 def test_what_is_written_for_accepted_code_is_the_old_digest(copy):
     new = digests(copy)["base"]
     (copy / "accepted.csv").write_text(f"{HEAD}.,base,{OLD},{new},c,x\n.,specialize,{OLD},{new},c,x\n")
-    before, texts = digests(copy), written(copy, PARAMS, ".")
-    assert texts["base.txt"] == f"{OLD}\n" and f"base {OLD}, accepted as {new}\n" in page(copy, PARAMS, ".")
+    before, found, old = digests(copy), lists(copy, PARAMS), accepted(copy, ".")
+    texts = written(found, old)
+    assert texts["base.txt"] == f"{OLD}\n" and f"base {OLD}, accepted as {new}\n" in page(found, old)
     assert texts["specialize.txt"] == f"{before['specialize']}\n"
 
 
@@ -398,5 +399,5 @@ def test_the_stage_leaves_exactly_what_it_writes(copy, monkeypatch):
     for _ in range(2):
         main()
         left = {path.relative_to("code").as_posix() for path in Path("code").rglob("*") if path.is_file()}
-        assert {path: Path("code", path).read_text() for path in left} == written(copy, PARAMS, ".")
+        assert {path: Path("code", path).read_text() for path in left} == written(lists(copy, PARAMS), {})
     assert not (pipeline / "code/gone").exists() and (copy / "accepted.csv").exists()

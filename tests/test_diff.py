@@ -103,8 +103,8 @@ def test_between_revisions_and_the_files_as_they_are(clone):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (("nowhere", "."), "'nowhere' is no revision"),
-        (("", "."), "'' is no revision"),
+        (("nowhere", "."), "'nowhere' is not a revision"),
+        (("", "."), "'' is not a revision"),
         (("HEAD", "--new"), "--new is unknown; known: --help"),
         (("HEAD", "HEAD~1"), "HEAD~1: its metrics/table.json is not JSON"),
     ],

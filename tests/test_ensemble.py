@@ -91,7 +91,7 @@ def test_a_sharing_ensemble_travels_with_what_it_shares(tmp_path):
 def test_what_cannot_share_says_so():
     with pytest.raises(ValueError, match="no parts `lower` and `upper`"):
         Ensemble([nn.Linear(2, 2)], keep=0.7)
-    with pytest.raises(ValueError, match="keep: 1.5 is out of range: 0 to 1"):
+    with pytest.raises(ValueError, match="sharing: 1.5 is out of range: 0 to 1"):
         Ensemble(members(), keep=1.5)
 
 

@@ -9,7 +9,7 @@ import torch
 import yaml
 
 from specialists import methods
-from specialists.answers import tasks
+from specialists.answers import label as task
 from specialists.methods import Method, cmcl, ie_plus, mcl, mcl_kd
 
 M, B, C = 5, 64, 28
@@ -34,12 +34,12 @@ every_method = pytest.mark.parametrize("name", SETTINGS)
 
 def loss(name, logits, teacher, k, label=LABEL):
     """(loss_B, chosen_MB) of a method."""
-    task = tasks.loss(logits, label)
+    paid = task.loss(logits, label)
     if name == "mcl":
-        return mcl.loss(task, k)
+        return mcl.loss(paid, k)
     if name.startswith("cmcl"):
-        return cmcl.loss(task, logits, k, GENERATOR, **SETTINGS[name])
-    return mcl_kd.loss(task, logits, teacher, k, **SETTINGS[name])
+        return cmcl.loss(paid, logits, k, GENERATOR, task, **SETTINGS[name])
+    return mcl_kd.loss(paid, logits, teacher, k, task, **SETTINGS[name])
 
 
 def other(name, logits, teacher):
@@ -47,8 +47,8 @@ def other(name, logits, teacher):
     if name == "mcl":
         return torch.zeros(logits.shape[:2], dtype=logits.dtype)
     if name.startswith("cmcl"):
-        return cmcl.other(logits, GENERATOR, **SETTINGS[name])
-    return mcl_kd.other(logits, teacher, **SETTINGS[name])
+        return cmcl.other(logits, GENERATOR, task, **SETTINGS[name])
+    return mcl_kd.other(logits, teacher, task, **SETTINGS[name])
 
 
 def softmax(row, temperature=1.0):
@@ -64,11 +64,11 @@ def kl(p, q):
 @pytest.mark.parametrize("k", range(1, M + 1))
 @every_method
 def test_a_method_pays_for_the_best_of_all_splits(name, k):
-    task, rest = tasks.loss(LOGITS, LABEL), other(name, LOGITS, TEACHER)
+    paid, rest = task.loss(LOGITS, LABEL), other(name, LOGITS, TEACHER)
     found, chosen = loss(name, LOGITS, TEACHER, k)
     for b in range(B):
         costs = {
-            split: sum((task if m in split else rest)[m, b].item() for m in range(M))
+            split: sum((paid if m in split else rest)[m, b].item() for m in range(M))
             for split in combinations(range(M), k)
         }
         assert found[b].item() == pytest.approx(min(costs.values()), rel=1e-12)
@@ -78,43 +78,43 @@ def test_a_method_pays_for_the_best_of_all_splits(name, k):
 @every_method
 def test_k_equal_to_m_is_the_independent_ensemble(name):
     found, chosen = loss(name, LOGITS, TEACHER, M)
-    together, everybody = ie_plus.loss(tasks.loss(LOGITS, LABEL))
+    together, everybody = ie_plus.loss(task.loss(LOGITS, LABEL))
     assert torch.equal(found, together) and torch.equal(chosen, everybody)
-    assert torch.equal(together, tasks.loss(LOGITS, LABEL).sum(0)) and everybody.all()
+    assert torch.equal(together, task.loss(LOGITS, LABEL).sum(0)) and everybody.all()
 
 
 def test_mcl_at_k_1_is_the_minimum():
     found, _ = loss("mcl", LOGITS, TEACHER, 1)
-    assert torch.equal(found, tasks.loss(LOGITS, LABEL).min(0).values)
+    assert torch.equal(found, task.loss(LOGITS, LABEL).min(0).values)
 
 
 def test_cmcl_is_beta_times_kl_from_uniform():
     expected = [[0.75 * kl([1 / C] * C, softmax(row)) for row in member] for member in LOGITS.tolist()]
-    found = cmcl.other(LOGITS, GENERATOR, beta=0.75, form="exact")
+    found = cmcl.other(LOGITS, GENERATOR, task, beta=0.75, form="exact")
     torch.testing.assert_close(found, torch.tensor(expected, dtype=torch.float64))
 
 
 def test_cmcl_by_hand():
     """p = (3/4, 1/4): KL(uniform || p) = log(1/2) - (log 3/4 + log 1/4) / 2 = log(2 / sqrt 3)."""
     logits = torch.tensor([[[log(3.0), 0.0]]])
-    found = cmcl.other(logits, GENERATOR, beta=2.0, form="exact").item()
+    found = cmcl.other(logits, GENERATOR, task, beta=2.0, form="exact").item()
     assert found == pytest.approx(2 * log(2 / 3**0.5), rel=1e-6)
 
 
 def test_stochastic_cmcl_has_the_exact_value_and_the_exact_gradient_on_average():
     logits = LOGITS[:, :1].expand(M, 40_000, C).clone().requires_grad_()
-    found = cmcl.other(logits, torch.Generator().manual_seed(0), beta=0.75, form="stochastic")
-    exact = cmcl.other(LOGITS[:, :1], None, beta=0.75, form="exact")
+    found = cmcl.other(logits, torch.Generator().manual_seed(0), task, beta=0.75, form="stochastic")
+    exact = cmcl.other(LOGITS[:, :1], None, task, beta=0.75, form="exact")
     torch.testing.assert_close(found, exact.expand_as(found))
     mean_gradient = torch.autograd.grad(found.sum(), logits)[0].mean(1)
     one = LOGITS[:, :1].clone().requires_grad_()
-    gradient = torch.autograd.grad(cmcl.other(one, None, beta=0.75, form="exact").sum(), one)[0]
+    gradient = torch.autograd.grad(cmcl.other(one, None, task, beta=0.75, form="exact").sum(), one)[0]
     torch.testing.assert_close(mean_gradient, gradient.squeeze(1), atol=0.01, rtol=0)
 
 
 @pytest.mark.parametrize("temperature", [0.1, 1.0, 5.0])
 def test_mcl_kd_is_beta_times_kl_from_the_teacher(temperature):
-    found = mcl_kd.other(LOGITS, TEACHER, beta=1.8, temperature=temperature, form="kl")
+    found = mcl_kd.other(LOGITS, TEACHER, task, beta=1.8, temperature=temperature, form="kl")
     expected = [
         [1.8 * kl(softmax(t, temperature), softmax(s, temperature)) for s, t in zip(ss, ts, strict=True)]
         for ss, ts in zip(LOGITS.tolist(), TEACHER.tolist(), strict=True)
@@ -123,8 +123,8 @@ def test_mcl_kd_is_beta_times_kl_from_the_teacher(temperature):
 
 
 def test_authors_form_is_the_mean_over_answers_with_the_teachers_entropy_left_in():
-    kl_form = mcl_kd.other(LOGITS, TEACHER, beta=1.0, temperature=0.7, form="kl")
-    ce_form = mcl_kd.other(LOGITS, TEACHER, beta=1.0, temperature=0.7, form="ce")
+    kl_form = mcl_kd.other(LOGITS, TEACHER, task, beta=1.0, temperature=0.7, form="kl")
+    ce_form = mcl_kd.other(LOGITS, TEACHER, task, beta=1.0, temperature=0.7, form="ce")
     entropy = torch.special.entr((TEACHER / 0.7).softmax(2)).sum(2)
     torch.testing.assert_close(ce_form, (kl_form + entropy) / C)
 
@@ -152,7 +152,7 @@ def test_the_gradient_is_that_of_the_chosen_split(name):
     chosen = loss(name, logits, teacher, 2, label)[1]
 
     def held(x):
-        return torch.where(chosen, tasks.loss(x, label), other(name, x, teacher)).sum()
+        return torch.where(chosen, task.loss(x, label), other(name, x, teacher)).sum()
 
     x = logits.clone().requires_grad_()
     found = torch.autograd.grad(loss(name, x, teacher, 2, label)[0].sum(), x)[0]
@@ -182,17 +182,17 @@ def test_k_out_of_range_is_named(name):
 
 def test_wrong_shapes_and_settings_raise():
     with pytest.raises(ValueError, match="differ in shape"):
-        mcl_kd.other(LOGITS, TEACHER[:, :, :1], beta=1.0, temperature=1.0, form="kl")
+        mcl_kd.other(LOGITS, TEACHER[:, :, :1], task, beta=1.0, temperature=1.0, form="kl")
     with pytest.raises(ValueError, match="temperature: 0.0 is out of range"):
-        mcl_kd.other(LOGITS, TEACHER, beta=1.0, temperature=0.0, form="kl")
+        mcl_kd.other(LOGITS, TEACHER, task, beta=1.0, temperature=0.0, form="kl")
     with pytest.raises(ValueError, match="beta: -1.0 is out of range: at least 0"):
-        mcl_kd.other(LOGITS, TEACHER, beta=-1.0, temperature=1.0, form="kl")
+        mcl_kd.other(LOGITS, TEACHER, task, beta=-1.0, temperature=1.0, form="kl")
     with pytest.raises(ValueError, match="beta: nan is out of range: at least 0"):
-        cmcl.other(LOGITS, None, beta=float("nan"), form="exact")
+        cmcl.other(LOGITS, None, task, beta=float("nan"), form="exact")
     with pytest.raises(ValueError, match="form: 'exactly' is unknown; known: exact, stochastic"):
-        cmcl.other(LOGITS, None, beta=1.0, form="exactly")
+        cmcl.other(LOGITS, None, task, beta=1.0, form="exactly")
     with pytest.raises(ValueError, match="form: 'exactly' is unknown; known: kl, ce"):
-        mcl_kd.other(LOGITS, TEACHER, beta=1.0, temperature=1.0, form="exactly")
+        mcl_kd.other(LOGITS, TEACHER, task, beta=1.0, temperature=1.0, form="exactly")
 
 
 # --- rows of params.yaml
@@ -218,11 +218,12 @@ def file(tmp_path, monkeypatch):
 
 
 GIVEN = {
-    "task_MB": tasks.loss(LOGITS, LABEL),
+    "task_MB": task.loss(LOGITS, LABEL),
     "logits_MBC": LOGITS,
     "teacher_MBC": TEACHER,
     "k": 2,
     "generator": GENERATOR,
+    "task": task,
 }
 
 

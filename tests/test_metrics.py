@@ -6,6 +6,7 @@ import torch
 from sklearn.calibration import calibration_curve
 from sklearn.metrics import accuracy_score, log_loss
 
+from specialists.answers import label as task
 from specialists.answers import metrics
 from specialists.answers.ensemble import mean
 
@@ -19,7 +20,7 @@ def draw(seed=0):
 
 def test_accuracy_by_counting():
     logits, label = draw()
-    found = metrics.accuracy(logits, label)
+    found = metrics.accuracy(logits, label, task)
     answers = logits.argmax(2)
     averaged = [
         sum(np.exp(m[b]) / np.exp(m[b]).sum() for m in logits.double().numpy()).argmax() for b in range(B)
@@ -36,27 +37,27 @@ def test_accuracy_by_counting():
 def test_mean_prediction_by_hand():
     """Eq. 7 on two members: (3/4, 1/4) and (1/4, 3/4) average to a half, whatever the logits' offset."""
     logits = torch.tensor([[[3.0, 1.0]], [[1.0, 3.0]]]).log() + torch.tensor([[[5.0]], [[-7.0]]])
-    torch.testing.assert_close(mean(logits), torch.tensor([[0.5, 0.5]]))
+    torch.testing.assert_close(mean(logits, task), torch.tensor([[0.5, 0.5]]))
 
 
 def test_nll_is_scikit_learns():
     logits, label = draw(1)
-    p = mean(logits.double())
-    assert metrics.calibration(p, label)["nll"] == pytest.approx(log_loss(label, p, labels=range(C)))
+    p = mean(logits.double(), task)
+    assert metrics.calibration(p, label, task)["nll"] == pytest.approx(log_loss(label, p, labels=range(C)))
 
 
 def test_ece_is_the_weighted_gap_of_scikit_learns_curve():
     logits, label = draw(2)
-    confidence, answer = mean(logits).double().max(1)
+    confidence, answer = mean(logits, task).double().max(1)
     right, believed = calibration_curve((answer == label).int(), confidence, n_bins=15)
     weight = np.histogram(confidence, bins=15, range=(0, 1))[0]
     expected = 100 * np.sum(weight[weight > 0] * np.abs(right - believed)) / B
-    assert metrics.calibration(mean(logits), label)["ece"] == pytest.approx(expected, abs=1e-3)
+    assert metrics.calibration(mean(logits, task), label, task)["ece"] == pytest.approx(expected, abs=1e-3)
 
 
 def test_by_confidence_is_scikit_learns_curve_and_says_how_many():
     logits, label = draw(2)
-    confidence, answer = mean(logits).double().max(1)
+    confidence, answer = mean(logits, task).double().max(1)
     right, believed = calibration_curve((answer == label).int(), confidence, n_bins=15)
     count = np.histogram(confidence, bins=15, range=(0, 1))[0]
     found = metrics.by_confidence(confidence, answer == label)
@@ -71,7 +72,7 @@ def test_full_confidence_is_in_the_last_bin():
 
 
 def test_a_certain_and_right_prediction_has_no_error():
-    found = metrics.calibration(torch.eye(4), torch.arange(4))
+    found = metrics.calibration(torch.eye(4), torch.arange(4), task)
     assert found == {"nll": 0.0, "ece": 0.0}
 
 

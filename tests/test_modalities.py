@@ -8,6 +8,7 @@ import pytest
 import torch
 from torch import nn
 
+from specialists.answers import label as task
 from specialists.networks import san
 from specialists.networks.portable import plain
 from specialists.students import modalities
@@ -90,7 +91,7 @@ def test_kl_is_plain_distillation_that_knows_no_label():
         torch.randn(6, 5).softmax(1),
         torch.zeros(6, dtype=torch.int64),
     )
-    plain = distill(logits, teacher, label, alpha=1.0, temperature=3.0)
+    plain = distill(logits, teacher, label, task, alpha=1.0, temperature=3.0)
     assert torch.equal(modalities.imitation(logits, teacher, temperature=3.0, form="kl"), plain)
 
 

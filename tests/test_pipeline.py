@@ -13,6 +13,7 @@ import torch
 import yaml
 
 from specialists import data
+from specialists.answers import label
 from specialists.base.params import load
 from specialists.base.params import read as read_params
 from specialists.base.runtime import Compute
@@ -81,14 +82,17 @@ def test_with_nothing_to_do_nothing_runs(clone):
     assert executed(run(clone, "dvc", "repro")) == []
 
 
-def test_every_output_has_the_bits_that_were_recorded_on_another_machine(finished):
-    recorded = dict(reversed(line.split("  ")) for line in (ROOT / small.RECORD).read_text().splitlines())
-    made = dict(reversed(line.split("  ")) for line in small.digests(finished).splitlines())
+@pytest.mark.parametrize("name", ["root", "students"])
+def test_every_output_has_the_bits_that_were_recorded_on_another_machine(name, request):
+    place = request.getfixturevalue("finished" if name == "root" else "finished_students")
+    lines = (ROOT / small.RECORDS / f"{name}.md5").read_text().splitlines()
+    recorded = dict(reversed(line.split("  ")) for line in lines)
+    made = dict(reversed(line.split("  ")) for line in small.digests(place).splitlines())
     assert made.keys() == recorded.keys()
-    lock = yaml.safe_load((finished / "dvc.lock").read_text())["stages"]
+    lock = yaml.safe_load((place / "dvc.lock").read_text())["stages"]
     paths = [out["path"] for entry in lock.values() for out in entry.get("outs", []) if out["path"] in made]
     differ = [path for path in paths if made[path] != recorded[path]]
-    hint = "if numbers were meant to change, python -m tools.small . --record writes them down anew"
+    hint = "if numbers were meant to change, python -m tools.small FOLDER --record writes them down anew"
     assert not differ, f"the first is {differ[0]}; {hint}"
 
 
@@ -180,7 +184,7 @@ def test_an_unknown_name_in_the_table_is_one_line_before_anything_trains(clone, 
     done = run(clone, "dvc", "repro", check=False)
     assert done.returncode and executed(done) == []
     said = [line for line in done.stderr.splitlines() if line.startswith("stages.code: ")]
-    assert len(said) == 1 and f"params.yaml: table.{axis}: 'sam' is no row of {axis}; known: " in said[0]
+    assert len(said) == 1 and f"params.yaml: table.{axis}: 'sam' is not a row of {axis}; known: " in said[0]
 
 
 @pytest.mark.parametrize(
@@ -312,8 +316,9 @@ def bind():
         builder(row, shape)()
     logits = torch.zeros(2, 1, 5)
     given = {"task_MB": logits[..., 0], "logits_MBC": logits, "teacher_MBC": logits, "k": 1}
+    given |= {"generator": None, "task": label}
     for method in map(Method, tree["methods"]):
-        assert not method.trains or method.loss(**given, generator=None)[1].shape == (2, 1)
+        assert not method.trains or method.loss(**given)[1].shape == (2, 1)
 
 
 def test_a_new_seed_or_member_is_a_new_model(clone):

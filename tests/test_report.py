@@ -84,6 +84,7 @@ PARAMS = {
     "networks": {"san": {}, "mlp": {}, "san_wide": {"network": "san"}, "lost": {"network": "lots"}},
     "methods": {"ie": {}, "mcl": {}, "mcl_kd": {}, "mcl_far": {"method": "mcl_kdd"}},
     "table": vars(AXES),
+    "data": {"format": "clevr"},
     "distill": {"teacher": "mcl_kd-k1"},
     "seed": 0,
     "network": "san",
@@ -93,27 +94,65 @@ PARAMS = {
 
 
 def test_params_that_name_what_there_is_are_handed_on():
-    students = {"students": ["kd"], "members": [0, 1], "seeds": [0]}
-    for change in ({}, {"k": "all"}, {"table": students, "distill": {"methods": {"kd": {}}}, "k": 2}):
+    for change in ({}, {"k": "all"}, STUDENTS):
         assert checked(PARAMS | change) == PARAMS | change
+
+
+STUDENTS = {
+    "table": {"students": ["alone", "kd"], "members": [0, 1], "seeds": [0]},
+    "distill": {
+        "network": "san",
+        "champion": "kd",
+        "budgets": {"long": {}},
+        "methods": {"alone": {"budget": "long"}, "kd": {"budget": "long"}},
+    },
+    "k": 2,
+}
 
 
 @pytest.mark.parametrize(
     ("place", "value", "message"),
     [
-        ("table.methods", ["cmlc"], "table.methods: 'cmlc' is no row of methods; known: ie, mcl"),
-        ("table.generalists", ["ei"], "table.generalists: 'ei' is no row of methods; known: ie, mcl"),
-        ("table.networks", ["sans"], "table.networks: 'sans' is no row of networks; known: san, mlp"),
+        ("distill.network", "sann", "distill.network: 'sann' is not a row of networks; known: san, mlp"),
+        ("distill.champion", "msd", "distill.champion: 'msd' is not among table.students; known: alone, kd"),
+        (
+            "distill.methods.kd.budget",
+            "short",
+            "distill.methods.kd.budget: 'short' is not among the rows of ",
+        ),
+        ("table.students", ["alone", "msd"], "table.students: 'msd' is not a row of distill.methods; known"),
+    ],
+)
+def test_a_name_of_nothing_among_students_is_one_line_too(place, value, message):
+    tree = copy.deepcopy(PARAMS | STUDENTS)
+    *sections, key = place.split(".")
+    inner = tree
+    for section in sections:
+        inner = inner[section]
+    inner[key] = value
+    with pytest.raises(ValueError, match=re.escape(f"params.yaml: {message}")):
+        checked(tree)
+
+
+@pytest.mark.parametrize(
+    ("place", "value", "message"),
+    [
+        ("table.methods", ["cmlc"], "table.methods: 'cmlc' is not a row of methods; known: ie, mcl"),
+        ("table.generalists", ["ei"], "table.generalists: 'ei' is not a row of methods; known: ie, mcl"),
+        ("table.networks", ["sans"], "table.networks: 'sans' is not a row of networks; known: san, mlp"),
         ("table.networks", ["lost"], "networks.lost: there is no specialists/networks/lots.py"),
         ("table.methods", ["mcl_far"], "methods.mcl_far: there is no specialists/methods/mcl_kdd.py"),
         ("table.generalists", ["mcl"], "table.generalists: the loss of 'mcl' takes k; it belongs to "),
         ("table.methods", ["ie"], "table.methods: the loss of 'ie' takes no k; it belongs to "),
         ("table.ks", None, "table.ks: None is NoneType, expected list"),
         ("network", "mlp", "network: 'mlp' is not among table.networks, which have base models; known: san"),
-        ("network", "tiny", "network: 'tiny' is no row of networks; known: san, mlp, san_wide, lost"),
-        ("method", "clmc", "method: 'clmc' is no row of methods; known: ie"),
+        ("network", "tiny", "network: 'tiny' is not a row of networks; known: san, mlp, san_wide, lost"),
+        ("method", "clmc", "method: 'clmc' is not a row of methods; known: ie"),
         ("seed", 2, "seed: 2 is not among table.seeds, which have base models; known: 0, 1"),
         ("k", 4, "k: 4 is not among the numbers of table.members; known: all, 1, 2, 3"),
+        ("methods.ie", None, "methods.ie: None is NoneType, expected settings, or {} for none"),
+        ("table.members", [0], "table.members: name two at least, an ensemble"),
+        ("data.format", "vqa", "data.format: 'vqa' is not among the folders of specialists/data; known: "),
         ("distill.teacher", "mcl-k3", "distill.teacher: 'mcl-k3' is not among the rows of table; "),
     ],
 )  # fmt: skip

@@ -90,6 +90,15 @@ def test_what_does_not_wait_for_each_other_runs_side_by_side(folder, monkeypatch
     assert lines[-2:] == ["begin track", "end track"]
 
 
+def test_what_measures_time_has_the_machine_to_itself(folder, monkeypatch):
+    monkeypatch.chdir(folder)
+    monkeypatch.setattr(reproduce, "TIMED", {"b"})
+    work(folder, 2).do()
+    assert log(folder) == [
+        f"{what} {name}" for name in ("a", "c", "d", "b", "track") for what in ("begin", "end")
+    ]
+
+
 def test_each_stage_has_a_line_and_advice_of_dvc_has_none(folder, monkeypatch, capsys):
     monkeypatch.chdir(folder)
     work(folder, 1).do()
@@ -132,12 +141,13 @@ def test_ended_from_outside_it_ends_what_it_runs(folder, kill):
 
 
 def test_in_the_end_it_says_whether_the_numbers_are_those_in_git(clone, monkeypatch):
-    monkeypatch.setattr(reproduce, "ROOT", clone)
-    assert reproduce.verdict() == "git status is clean: these are the numbers in git"
+    monkeypatch.chdir(clone)
+    (clone / "params.yaml").write_text((clone / "params.yaml").read_text() + "# mine\n")
+    assert reproduce.verdict() == "the numbers are those in git"
     for name in ("json", "csv", "md"):
         (clone / f"metrics/table.{name}").write_text("other")
-    (clone / "metrics/cells/new.json").write_text("{}")
-    (clone / "notes").write_text("")
+    for name in ("new", "newer"):
+        (clone / f"metrics/cells/{name}.json").write_text("{}")
     assert reproduce.verdict().startswith(
         "not as in git: metrics/table.csv, metrics/table.json, metrics/table.md, "
     )

@@ -24,6 +24,7 @@ from PIL import Image
 from safetensors.numpy import load_file, save_file
 
 from specialists import data as prepared
+from specialists.answers import label as task
 from specialists.answers.ensemble import load
 from specialists.base.params import load as load_params
 from specialists.base.params import read
@@ -209,7 +210,7 @@ def test_each_example_is_taught_by_what_the_teacher_says_of_it(finished_students
         import_module("stages.student").main("san_small", "kd", TEACHER, 0, cell, small=small)
     kd = read("distill.methods.kd", modalities.Method)
     teacher = torch.stack([told[:, row].softmax(1).mean(0) for row in (3, 1)])
-    expected = distill(logits[0], teacher, label, alpha=kd.alpha, temperature=kd.temperature)
+    expected = distill(logits[0], teacher, label, task, alpha=kd.alpha, temperature=kd.temperature)
     assert torch.allclose(torch.stack(paid), expected)
 
 

@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch import nn
 
-from specialists.answers import tasks
+from specialists.answers import label
 from specialists.answers.assignment import oracle_loss
 from specialists.answers.ensemble import Ensemble, answer, load, save, share
 from specialists.base.files import md5
@@ -36,7 +36,9 @@ class Points:
     def batch(self, rows):
         return (self.x[rows],), self.label[rows]
 
-    def labels(self, rows):
+    task = label
+
+    def targets(self, rows):
         return self.label[rows]
 
 
@@ -50,7 +52,7 @@ def members():
 def noisy(logits_MBC, label_B, position_B, generator):
     """A loss that also draws from the generator, whose state a resumed run must find again."""
     noise = torch.rand(logits_MBC.shape[:2], generator=generator)
-    return oracle_loss(tasks.loss(logits_MBC, label_B), noise, 2)
+    return oracle_loss(label.loss(logits_MBC, label_B), noise, 2)
 
 
 def run(scratch, loss=noisy, budget=BUDGET):
@@ -65,7 +67,7 @@ def same(a, b):
 
 def test_it_learns_and_says_so(tmp_path):
     def loss(logits_MBC, label_B, position_B, generator):
-        return tasks.loss(logits_MBC, label_B).sum(0), None
+        return label.loss(logits_MBC, label_B).sum(0), None
 
     _, curve = run(tmp_path / "c.pt", loss, Budget(epochs=20, batch=16, lr=0.02, lr_end=0.0))
     assert curve[-1]["select_top1"] > 85 and curve[-1]["loss"] < curve[0]["loss"] / 2
@@ -77,7 +79,7 @@ def test_every_example_once_per_epoch_at_its_position(tmp_path):
     def loss(logits_MBC, label_B, position_B, generator):
         assert torch.equal(data.label[data.rows("train")[position_B]], label_B)
         seen.append(position_B)
-        return tasks.loss(logits_MBC, label_B).sum(0), None
+        return label.loss(logits_MBC, label_B).sum(0), None
 
     run(tmp_path / "c.pt", loss)
     epochs = torch.cat(seen).view(BUDGET.epochs, 100)
@@ -112,7 +114,7 @@ def test_stopped_at_any_step_it_ends_in_the_same_bits(tmp_path, monkeypatch, sto
 
 def test_a_loss_that_is_not_finite_stops_and_names_the_row(tmp_path):
     def loss(logits_MBC, label_B, position_B, generator):
-        value_B = tasks.loss(logits_MBC, label_B).sum(0)
+        value_B = label.loss(logits_MBC, label_B).sum(0)
         return torch.where(position_B == 42, torch.nan, value_B), None
 
     with pytest.raises(ValueError, match="the loss of row 42 is nan at step "):
@@ -153,7 +155,7 @@ def test_seconds_of_a_stopped_run_are_those_of_all_its_processes(tmp_path, monke
             now += 1
             if now == stop:
                 raise KeyboardInterrupt
-            return tasks.loss(logits_MBC, label_B).sum(0), None
+            return label.loss(logits_MBC, label_B).sum(0), None
 
         return fit(members(), Points(), loss, BUDGET, 7, tmp_path / "c.pt")[1]
 
@@ -242,7 +244,7 @@ def shared_run(scratch, stop=None):
         steps.append(1)
         if len(steps) == stop:
             raise KeyboardInterrupt
-        return tasks.loss(logits_MBC, label_B).sum(0), None
+        return label.loss(logits_MBC, label_B).sum(0), None
 
     curve, _ = fit(ensemble, Points(), loss, BUDGET, 7, scratch)
     return ensemble.state_dict(), curve

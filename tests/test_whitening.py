@@ -67,8 +67,8 @@ def test_the_stage_splits_by_class_and_keeps_pixels_in_place(folder):
     rows = {split: data.rows(split) for split in ("train", "select", "report")}
     assert [len(mine) for mine in rows.values()] == [200, 100, 100]
     assert sorted(torch.cat(list(rows.values())).tolist()) == list(range(400))
-    assert data.labels(rows["select"]).bincount(minlength=100).tolist() == [1] * 100
-    assert torch.equal(data.groups(rows["report"]), data.labels(rows["report"]) // 5)
+    assert data.targets(rows["select"]).bincount(minlength=100).tolist() == [1] * 100
+    assert torch.equal(data.groups(rows["report"]), data.targets(rows["report"]) // 5)
     assert data.shape == (100,) and len(data.group_names) == 20
 
     train, test, *_ = official.read("data/stand_in", False)
@@ -78,7 +78,7 @@ def test_the_stage_splits_by_class_and_keeps_pixels_in_place(folder):
     wanted = ((pixels[rows["report"][:7]] - mean) / std).transpose(0, 3, 1, 2)
     assert image.dtype == torch.bfloat16 and image.is_contiguous(memory_format=torch.channels_last)
     assert torch.allclose(image.double(), torch.from_numpy(wanted), rtol=2**-8)
-    assert torch.equal(label, data.labels(rows["report"][:7]))
+    assert torch.equal(label, data.targets(rows["report"][:7]))
 
 
 def test_every_image_is_whitened_in_float64_and_stays_in_its_row(folder, monkeypatch):
@@ -94,7 +94,7 @@ def test_every_image_is_whitened_in_float64_and_stays_in_its_row(folder, monkeyp
     assert values.dtype == torch.float64
     assert torch.equal(values.byte(), pixels[data.rows("train")].flatten(1))
     assert torch.equal(data.batch(every)[0][0].permute(0, 2, 3, 1), pixels.bfloat16())
-    assert data.labels(every).tolist() == [*train.fine, *test.fine]
+    assert data.targets(every).tolist() == [*train.fine, *test.fine]
     assert data.groups(every).tolist() == [*train.coarse, *test.coarse]
 
 

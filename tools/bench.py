@@ -26,7 +26,7 @@ import torch.nn.functional as F
 from torch.utils.data import DataLoader, TensorDataset
 from torch.utils.flop_counter import FlopCounterMode
 
-from specialists.answers import tasks
+from specialists.answers import label
 from specialists.answers.ensemble import Ensemble
 from specialists.base import environment
 from specialists.base.command import run
@@ -110,11 +110,12 @@ def ours(build, budget, batches, row, compiled):
         for image, label_B in batches:
             logits_MBC = ensemble(image, generator=generator)
             loss_B, _ = how.loss(
-                task_MB=tasks.loss(logits_MBC, label_B),
+                task_MB=label.loss(logits_MBC, label_B),
                 logits_MBC=logits_MBC,
                 teacher_MBC=taught_MBC.float(),
                 k=K,
                 generator=generator,
+                task=label,
             )
             optimizer.zero_grad()
             loss_B.mean().backward()

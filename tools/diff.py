@@ -37,7 +37,7 @@ def table(revision):
         try:
             output("git", "rev-parse", "--verify", f"{revision}^{{commit}}")
         except ValueError:
-            raise ValueError(f"{revision!r} is no revision") from None
+            raise ValueError(f"{revision!r} is not a revision") from None
         held = output("git", "ls-tree", "--name-only", revision, TABLE)
         found = parsed(revision, pipeline.at(revision)(TABLE)) if held else {}
     if not isinstance(found, dict) or not all(isinstance(row, dict) for row in found.values()):

@@ -8,6 +8,7 @@ its parts. What can only end in `raise` makes no number and has no mark.
 import ast
 
 HEADS = (ast.If, ast.For, ast.While, ast.With, ast.Try, ast.FunctionDef, ast.ExceptHandler, ast.match_case)
+BLOCKS = ("body", "orelse", "finalbody")
 GOING_ON = (ast.Return, ast.Break, ast.Continue, ast.Yield, ast.YieldFrom)
 
 
@@ -18,28 +19,33 @@ class Marks(ast.NodeTransformer):
         self.file, self.rows, self.names, self.caught = file, rows, set(), 0
 
     def mark(self, node, way, *value):
-        name = f"{self.file}:{node.lineno}: {way}"
+        name = f"{self.file}:{node.lineno}:{node.col_offset} {way}"
         self.names.add(name)
         return ast.Call(ast.Name("_ran", ast.Load()), [ast.Constant(name), *value], [])
 
     def generic_visit(self, node):
         caught = isinstance(node, ast.Try) and not all(fails(each.body) for each in node.handlers)
         self.caught += caught
+        blocks = {name: getattr(node, name) for name in BLOCKS if isinstance(getattr(node, name, None), list)}
+        spared = {name: each for name, each in blocks.items() if self.spared(node, each)}
+        vars(node).update(dict.fromkeys(spared, []))
         super().generic_visit(node)
+        marked = {name: self.marked(node, getattr(node, name), name) for name in blocks.keys() - spared}
+        vars(node).update(marked | spared)
         self.caught -= caught
-        for block in ("body", "orelse", "finalbody"):
-            if isinstance(statements := getattr(node, block, None), list):
-                setattr(node, block, self.marked(node, statements, block))
         return node
+
+    def spared(self, node, statements):
+        """Whether a block can only end in `raise`, which nobody catches."""
+        return fails(statements) and not isinstance(node, ast.Module | ast.FunctionDef) and not self.caught
 
     def marked(self, node, statements, block):
         """A block with a mark beside each of its rows, and one at its beginning if its head is new."""
-        if fails(statements) and not isinstance(node, ast.Module | ast.FunctionDef) and not self.caught:
-            return statements
         head = isinstance(node, HEADS) and self.new(node) and (statements or isinstance(node, ast.If))
         found = [ast.Expr(self.mark(node, block))] if head else []
         for each in statements:
-            if self.new(each) and not isinstance(each, ast.Raise) and not described(each):
+            raises = isinstance(each, ast.Raise) and not self.caught
+            if self.new(each) and not raises and not described(each):
                 found.append(ast.Expr(self.mark(each, "row")))
             found.append(each)
         first = [each for each in statements[:1] if described(each)]  # before it no docstring is one
@@ -48,6 +54,13 @@ class Marks(ast.NodeTransformer):
     def new(self, node):
         heads = [node, *getattr(node, "decorator_list", [])]
         return any(getattr(each, "lineno", None) in self.rows for each in heads)
+
+    def visit_Raise(self, node):
+        return self.generic_visit(node) if self.caught else node
+
+    def visit_Assert(self, node):
+        node.test = self.visit(node.test)
+        return node
 
     def visit_IfExp(self, node):
         self.generic_visit(node)

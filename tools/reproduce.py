@@ -29,6 +29,7 @@ ROOT = Path(__file__).resolve().parents[1]
 BEGUN = re.compile(r"Running stage '(.+)':|Stage '(.+)' is cached - skipping run")
 SILENT = re.compile(r"$|> python -m |(Updating|Generating) lock|Stage '.+' didn't change|Use `dvc push`")
 ADVICE = "To track the changes with git, run:"  # and what DVC says after it
+TIMED = {"cost"}
 NAMED = 4  # files that differ, in the last line
 
 
@@ -53,11 +54,17 @@ def main(folder: str):
     todo = {name: stage for name, stage in stages.items() if name in stale or before[name] & stale}
     Work(todo, before, int(jobs)).do()
     if "track" not in todo:  # a fresh clone has nothing in MLflow, and nothing for DVC to do about it
-        print(output(sys.executable, "-m", "stages.track"), end="")
+        shown("track")
     if "register" in stages and "register" not in todo:
-        print(output(sys.executable, "-m", "stages.register", "student"), end="")
+        shown("register", "student")
     output(sys.executable, "-m", "tools.pages", folder=ROOT)
     print(verdict())
+
+
+def shown(stage, *words):
+    """Run a stage although DVC sees nothing to do; what it warns of is seen too."""
+    if subprocess.run([sys.executable, "-m", f"stages.{stage}", *words]).returncode:
+        raise ValueError(f"{stage}: failed, see above")
 
 
 def whole(lock):
@@ -71,14 +78,15 @@ def whole(lock):
 
 
 def verdict():
-    """Whether what was computed is what git holds."""
-    changed = [line[3:] for line in output("git", "status", "--short", folder=ROOT).splitlines()]
+    """Whether what was computed is what git holds; nothing is said of what the user edited."""
+    status = output("git", "status", "--short", "--", "dvc.lock", "metrics").splitlines()
+    changed = [line[3:] for line in status]
     if not changed:
-        return "git status is clean: these are the numbers in git"
+        return "the numbers are those in git"
     more = f" and {len(changed) - NAMED} more" if len(changed) > NAMED else ""
     return (
         f"not as in git: {', '.join(changed[:NAMED])}{more}; `git add --all` and `dvc push` keep it, "
-        "`git checkout .` returns to what was"
+        "`git checkout dvc.lock metrics` returns to what was"
     )
 
 
@@ -88,7 +96,7 @@ class Work:
     def __init__(self, stages, before, jobs):
         self.before = {name: before[name] & stages.keys() for name in stages}
         self.recorded = {name: recorded(stage) for name, stage in stages.items()}
-        self.jobs, self.begun, self.screen = jobs, 0, sys.stdout.isatty()
+        self.jobs, self.screen = jobs, sys.stdout.isatty()
         self.running, self.took = {}, {}  # name -> (its process, when it began); -> seconds, when done
 
     def do(self):
@@ -96,12 +104,14 @@ class Work:
         with ThreadPoolExecutor(self.jobs) as pool:
             try:
                 while futures or (waiting and not failed):
-                    ready = [name for name in waiting if self.before[name] <= self.took.keys()]
-                    for name in ready[: 0 if failed else self.jobs - len(futures)]:
+                    for name in [] if failed else self.ready(waiting, [*futures.values()]):
                         waiting.remove(name)
-                        futures[pool.submit(self.repro, name)] = name
+                        futures[pool.submit(self.repro, name, len(self.before) - len(waiting))] = name
                     over, _ = wait(futures, timeout=1, return_when=FIRST_COMPLETED)
-                    failed += [name for name in map(futures.pop, over) if name not in self.took]
+                    for future in over:
+                        name = futures.pop(future)
+                        future.result()
+                        failed += [name] if name not in self.took else []
                     self.say()
             finally:
                 for process, _ in list(self.running.values()):  # if this was interrupted
@@ -109,6 +119,14 @@ class Work:
                         os.killpg(process.pid, signal.SIGINT)
         if failed:
             raise ValueError(f"{', '.join(failed)}: failed, see above; ./reproduce goes on from there")
+
+    def ready(self, waiting, running):
+        """What may begin now; who measures time begins last and has the machine to itself."""
+        ready = [name for name in waiting if self.before[name] <= self.took.keys()]
+        shared = [name for name in ready if name not in TIMED]
+        if shared or running:
+            return [] if TIMED & {*running} else shared[: self.jobs - len(running)]
+        return ready[:1]
 
     def queue(self):
         """All stages, those first after which the longest training comes."""
@@ -118,10 +136,9 @@ class Work:
             longest[name] = self.recorded[name] + max(after, default=0)
         return sorted(self.before, key=longest.get, reverse=True)
 
-    def repro(self, name):
-        """`dvc repro` of one stage; what it prints, without what DVC does."""
-        self.begun += 1
-        place = f"[{self.begun:2}/{len(self.before)}] " if len(self.before) > 1 else ""
+    def repro(self, name, number):
+        """`dvc repro` of one stage, with its `number` among all; what it prints, without what DVC does."""
+        place = f"[{number:2}/{len(self.before)}] " if len(self.before) > 1 else ""
         command = ["dvc", "--wait-for-lock", "repro", "--single-item", name]
         said = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT, "text": True}
         # In a group of its own, for DVC leaves interrupts to the command that it runs.

@@ -6,7 +6,7 @@ DVC cache, so that what has not changed is not computed again; with --fresh it i
 then writes down the md5 of every output, which the tests compare on every machine.
 
 reads   the checkout: what git tracks or does not ignore; params.yaml, small.yaml
-writes  scratch/small/NAME: all of the pipeline; with --record tests/portable.md5
+writes  scratch/small/NAME: all of the pipeline; with --record tests/portable/NAME.md5
 """
 
 import os
@@ -24,23 +24,34 @@ from specialists.base.params import load
 from specialists.tracking import pipeline
 
 ROOT = Path(__file__).resolve().parents[1]
-RECORD = "tests/portable.md5"
+RECORDS = "tests/portable"
 NUMBERS = re.compile(r"(?P<folder>.*/)?(dvc\.lock|metrics/(?P<file>.*))")
+UNEQUAL = ("code", "students")  # stages whose outputs may differ from run to run
 OF_PAGES = re.compile(r"table\.\w+")  # what README.md and docs/ show of other pipelines
 
 
 def main(folder: str, *, fresh: bool = False, record: bool = False):
-    if record and Path(folder) != Path("."):
-        raise ValueError(f"FOLDER: {folder!r}: {RECORD} is of the root, which is `.`")
-    copy = ROOT / "scratch/small" / (Path(folder).name or "root")
+    folder = inside(folder)
+    name = Path(folder).name or "root"
+    if record and load(ROOT / folder / "params.yaml")["compute"]["mode"] != "portable":
+        raise ValueError(f"FOLDER: {folder!r} is not portable: its bits differ from machine to machine")
+    copy = ROOT / "scratch/small" / name
     if fresh or record:
         shutil.rmtree(copy, ignore_errors=True)
     place = prepare(ROOT, copy, folder)
     repro(place)
     print(f"the table: {place.relative_to(ROOT)}/metrics/table.md")
     if record:
-        with replacing(ROOT / RECORD) as draft:
+        with replacing(ROOT / RECORDS / f"{name}.md5") as draft:
             draft.write_text(digests(place))
+
+
+def inside(folder):
+    """A folder as seen from the root, however it was given."""
+    path = Path(folder).resolve()
+    if not path.is_relative_to(ROOT):
+        raise ValueError(f"FOLDER: {folder!r} is not in {ROOT}")
+    return path.relative_to(ROOT).as_posix()
 
 
 def prepare(source, copy, folder):
@@ -100,19 +111,22 @@ def merged(tree, over, place):
     return tree | {key: merged(tree[key], over[key], f"{place}: {key}") for key in over}
 
 
-def repro(place, *targets, **environment):
+def repro(place):
     """`dvc repro` in a small pipeline; what it logs to MLflow stays there."""
-    env = os.environ | {"PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}"} | environment
+    env = os.environ | {"PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}"}
     env.pop("MLFLOW_TRACKING_URI", None)
-    done = subprocess.run(["dvc", "repro", *targets], cwd=place, env=env)
+    done = subprocess.run(["dvc", "repro"], cwd=place, env=env)
     if done.returncode:
         raise ValueError(f"{place}: dvc repro failed, see above")
 
 
 def digests(place):
-    """A line for each output that dvc.lock names: its md5 and its path. Lists of code are no numbers."""
+    """A line for each output that dvc.lock names: its md5 and its path.
+
+    Left out are lists of code, and the table of students, which shows how long answers took.
+    """
     lock = pipeline.stages(place / "dvc.lock")
-    made = [out for name, stage in lock.items() if name != "code" for out in stage.get("outs", [])]
+    made = [out for name, stage in lock.items() if name not in UNEQUAL for out in stage.get("outs", [])]
     return "".join(f"{out['md5']}  {out['path']}\n" for out in sorted(made, key=lambda out: out["path"]))
 
 

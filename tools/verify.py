@@ -58,7 +58,7 @@ def total(stages, lines, found):
     after = [name for name in stages if sources[name] & stale and name not in stale]
     return (
         f"{len(stages)} stages, {found} differences"
-        + (f"; {len(since)} computed by code accepted since" if since else "")
+        + (f"; {len(since)} computed by code of {', '.join(commits())}, accepted since" if since else "")
         + (f"; stale with them: {', '.join(after)}" if after else "")
     )
 
@@ -120,7 +120,8 @@ def untrue(stage):
         for kind, made in stage.tables().items():
             path = f"metrics/table.{kind}"
             if made != (read_json(path) if kind == "json" else Path(path).read_text()):
-                yield f"{path}: is not what its cells say"
+                name = stage.__name__.rpartition(".")[2]
+                yield f"{path}: is not what its cells say; dvc repro --force --single-item {name}"
     except (OSError, ValueError, TypeError, KeyError) as error:
         yield f"metrics/table.json: cannot be compared with its cells ({error})"
 
@@ -174,6 +175,12 @@ def accepted():
     return {f"code/{name}.txt" for name, (new, _) in (_lists() if old else {}).items() if (name, new) in old}
 
 
+def commits():
+    """Those whose code was proved to do the same as that of now."""
+    root = read("code", str)
+    return sorted({commit for *_, commit in code.proofs(root, code.here(root))})
+
+
 @cache
 def _lists():
     return code.lists(read("code", str), load())
@@ -181,7 +188,8 @@ def _lists():
 
 @cache
 def _written():
-    texts = code.written(root := read("code", str), load(), code.here(root))
+    root = read("code", str)
+    texts = code.written(_lists(), code.accepted(root, code.here(root)))
     return {
         f"code/{name}": md5(text.encode(), usedforsecurity=False).hexdigest() for name, text in texts.items()
     }

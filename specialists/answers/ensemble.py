@@ -9,7 +9,6 @@ from safetensors.torch import load_file
 from safetensors.torch import save as to_bytes
 from torch import nn
 
-from specialists.answers import tasks
 from specialists.base.files import replacing
 from specialists.base.runtime import DEVICE, precision
 
@@ -28,7 +27,7 @@ class Ensemble(nn.Module):
         self.members = nn.ModuleList(members)
         if keep is not None:
             if not 0 <= keep <= 1:
-                raise ValueError(f"keep: {keep} is out of range: 0 to 1")
+                raise ValueError(f"sharing: {keep} is out of range: 0 to 1")
             if not all(hasattr(member, "upper") for member in self.members):
                 raise ValueError("this network has no parts `lower` and `upper` between which to share")
         self.register_buffer("keep", keep if keep is None else torch.tensor(keep))
@@ -74,9 +73,9 @@ def mask(like, keep, generator):
     return below.neg_()[: like.numel()].to(like.dtype).as_strided(like.shape, like.stride())
 
 
-def mean(logits_MBC):
+def mean(logits_MBC, task):
     """Eq. 7: the mean of the members' distributions."""
-    return tasks.distribution(logits_MBC).mean(0)
+    return task.distribution(logits_MBC).mean(0)
 
 
 @torch.no_grad()

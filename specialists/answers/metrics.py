@@ -10,25 +10,25 @@ from specialists.answers.ensemble import mean
 BINS = 15
 
 
-def accuracy(logits_MBC, label_B):
-    """Top-1 of the mean prediction, oracle (at least one member is right), and the members one by one."""
-    right_MB = logits_MBC.argmax(2) == label_B
+def accuracy(logits_MBC, target_B, task):
+    """Top-1 of the mean prediction, oracle (the member that is most right), and the members one by one."""
+    right_MB = task.right(logits_MBC.argmax(2), target_B)
     single_M = percent(right_MB, 1)
     return {
-        "top1": percent(mean(logits_MBC).argmax(1) == label_B).item(),
-        "oracle": percent(right_MB.any(0)).item(),
+        "top1": percent(task.right(mean(logits_MBC, task).argmax(1), target_B)).item(),
+        "oracle": percent(right_MB.amax(0)).item(),
         "single": single_M.mean().item(),
         "single_min": single_M.min().item(),
         "single_max": single_M.max().item(),
     }
 
 
-def calibration(probability_BC, label_B):
+def calibration(probability_BC, target_B, task):
     """NLL of the answer; ECE: the mean gap between confidence and accuracy over equal bins of confidence."""
-    nll = -probability_BC.gather(1, label_B.unsqueeze(1)).clamp_min(1e-12).log().mean()
+    nll = task.nll(probability_BC, target_B).mean()
     confidence_B, answer_B = probability_BC.max(1)
-    gap_B = confidence_B.double() - (answer_B == label_B).double()
-    ece = torch.bincount(binned(confidence_B), weights=gap_B).abs().sum() / len(label_B)
+    gap_B = confidence_B.double() - task.right(answer_B, target_B).double()
+    ece = torch.bincount(binned(confidence_B), weights=gap_B).abs().sum() / len(gap_B)
     return {"nll": nll.item(), "ece": 100 * ece.item()}
 
 

@@ -13,7 +13,8 @@ from safetensors import SafetensorError
 def run(main):
     """Call main with the command line, typed by its annotations; a mistake is one line and exit 1.
 
-    A keyword-only parameter is a switch: `main(*, history: bool = False)` takes --history.
+    A keyword-only parameter is a switch: `main(*, history: bool = False)` takes --history, and
+    `main(*, pairs: str = "")` takes --pairs PAIRS.
     """
     module = inspect.getmodule(main)
     words, parameters = sys.argv[1:], inspect.signature(main).parameters.values()
@@ -22,22 +23,28 @@ def run(main):
         return
     name = module.__spec__.name
     places = [p for p in parameters if p.kind is not p.KEYWORD_ONLY]
-    switches = {f"--{p.name}": p.name for p in parameters if p.kind is p.KEYWORD_ONLY}
-    given = [word for word in words if word not in switches]
+    switches = {f"--{p.name}": p for p in parameters if p.kind is p.KEYWORD_ONLY}
+    given, chosen = [], {}
     try:
+        for word in (rest := iter(words)):
+            if word not in switches:
+                given.append(word)
+            elif (switch := switches[word]).annotation is bool:
+                chosen[switch.name] = True
+            elif (value := next(rest, None)) is None:
+                raise ValueError(f"{word}: expected {switch.name.upper()} after it")
+            else:
+                chosen[switch.name] = _typed(value, switch)
         for word in given:
             if word.startswith("--"):
                 raise ValueError(f"{word} is unknown; known: {', '.join([*switches, '--help'])}")
         if len(given) != len(places):
             wanted = " ".join([*(p.name.upper() for p in places), *(f"[{switch}]" for switch in switches)])
             raise ValueError(f"{len(given)} arguments, expected {len(places)}: {wanted or 'none'}")
-        main(
-            *(_typed(word, p) for word, p in zip(given, places, strict=True)),
-            **{switches[word]: True for word in words if word in switches},
-        )
+        main(*(_typed(word, p) for word, p in zip(given, places, strict=True)), **chosen)
     except (ValueError, OSError, EOFError, SafetensorError) as error:
         _end(name, str(error))
-    except (LookupError, TypeError, AttributeError, RuntimeError) as error:
+    except Exception as error:
         if os.getenv("TRACEBACK"):
             raise
         _end(name, _unforeseen(error))

@@ -68,7 +68,7 @@ def _hold_to_portable():
 def hold_convolutions():
     """Before the first convolution of a portable process: oneDNN's differ between AVX2 and AVX-512.
 
-    Who has none goes without, because products are the same with both, and faster with AVX-512.
+    A process without convolutions leaves oneDNN at AVX-512, where products have the same bits and are faster.
     """
     if _mode == "portable":
         os.environ["ONEDNN_MAX_CPU_ISA"] = "AVX2"  # read at the first use of oneDNN

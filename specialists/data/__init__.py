@@ -5,8 +5,10 @@ prepare.py (from the format to what networks read) and read.py, whose `load` giv
 
 rows(split)                 the rows of train, select or report
 order(batch, generator)     positions within train for one epoch, to be cut into batches
-batch(rows)                 (what goes into a network), label_B
-labels(rows), groups(rows)  the right answer, and the group (question family, superclass) of each row
+batch(rows)                 (what goes into a network), target_B
+targets(rows)               what is right in each row, as `task` understands it
+groups(rows)                the group (question family, superclass) of each row
+task                        what a right answer is: a file like specialists/answers/label.py
 group_names, shape, meta    names of the groups, what a network must know of the data, and the rest
 """
 

@@ -1,4 +1,4 @@
-"""Writing a folder so that a crash leaves the old one or the new one."""
+"""Writing a folder so that a crash leaves the old one, the new one or none, and never half of one."""
 
 import os
 import shutil

@@ -1,4 +1,6 @@
-"""The records of one array in a large JSON file, one at a time, so that they never fill the memory."""
+"""The records of one array in a large JSON file, one at a time, so that they never fill the memory; and where
+a record stands, for the errors about it.
+"""
 
 import json
 import re
@@ -91,3 +93,25 @@ class _Text:
         if isinstance(error, json.JSONDecodeError):
             return f"{error.msg} (character {self.dropped + error.pos})"
         return "nested too deeply" if isinstance(error, RecursionError) else f"not UTF-8 ({error.reason})"
+
+
+class Place:
+    """Where a record stands, for the errors about it."""
+
+    def __init__(self, path, at):
+        self.path, self.at = path, at
+
+    def wrong(self, key, found, right):
+        found = repr(found) if len(repr(found)) < 80 else repr(found)[:76] + " ..."
+        return ValueError(f"{self.path}: {self.at}{'.' * bool(key)}{key}: found {found}, expected {right}")
+
+    def take(self, record, key, *kinds):
+        """record[key], which must be there and have one of the types."""
+        if type(record) is not dict:
+            raise self.wrong("", record, "an object in braces")
+        if key not in record:
+            beside = ", ".join(record) or "nothing"
+            raise ValueError(f"{self.path}: {self.at}.{key}: missing; found beside it: {beside}")
+        if type(record[key]) not in kinds:
+            raise self.wrong(key, record[key], " or ".join(kind.__name__ for kind in kinds))
+        return record[key]

@@ -1,1 +1,1 @@
-"""From pixels to features: networks that look at a picture, which no VQA network trains."""
+"""Frozen networks that turn pictures into features."""

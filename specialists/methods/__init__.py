@@ -5,6 +5,7 @@
     teacher_MBC    what the base model that it started from says; who does not ask needs no teachers
     k              how many members learn an example; who does not ask leaves nobody out: a generalist
     generator      of random numbers
+    task           what a right answer is: a file like specialists/answers/label.py
     *, settings    those of its row in params.yaml
 
 It returns (loss_B, chosen_MB). The docstring of the file begins with the method's title. A file without
@@ -15,9 +16,11 @@ import inspect
 from importlib import import_module
 from pathlib import Path
 
+import torch
+
 from specialists.base import params
 
-GIVEN = ("task_MB", "logits_MBC", "teacher_MBC", "k", "generator")
+GIVEN = ("task_MB", "logits_MBC", "teacher_MBC", "k", "generator", "task")
 BESIDE = ("method", "sharing")  # keys of a row that are not for its loss
 
 
@@ -28,14 +31,14 @@ class Method:
         section = f"methods.{row}"
         file = _file(params.optional(section, "method", str, row))
         self.sharing = params.optional(section, "sharing", float, None)
-        self.trains = hasattr(file, "loss")
+        self.file, self.trains = file.__file__, hasattr(file, "loss")
         function = getattr(file, "loss", _untrained)
         self._loss = params.configure(section, function, BESIDE)
         asked = inspect.signature(function).parameters.values()
         self._asks = [p.name for p in asked if p.kind is not p.KEYWORD_ONLY]
         for name in self._asks:
             if name not in GIVEN:
-                raise ValueError(f"{file.__file__}: loss asks for {name}; it is given {', '.join(GIVEN)}")
+                raise ValueError(f"{self.file}: loss asks for {name}; it is given {', '.join(GIVEN)}")
 
     @property
     def generalist(self):
@@ -46,7 +49,12 @@ class Method:
         return "teacher_MBC" in self._asks
 
     def loss(self, **given):
-        return self._loss(**{name: given[name] for name in self._asks})
+        """(loss_B, chosen_MB)"""
+        loss_B, chosen_MB = self._loss(**{name: given[name] for name in self._asks})
+        found, right = (loss_B.shape, chosen_MB.shape, chosen_MB.dtype), given["task_MB"].shape
+        if found != (right[1:], right, torch.bool):
+            raise ValueError(f"{self.file}: loss returns {found}, expected {(right[1:], right, torch.bool)}")
+        return loss_B, chosen_MB
 
 
 def _untrained():

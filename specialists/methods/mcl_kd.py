@@ -3,18 +3,17 @@
 M members, B batch, C answers
 """
 
-from specialists.answers import tasks
 from specialists.answers.assignment import oracle_loss
 
 FORMS = ("kl", "ce")
 
 
-def loss(task_MB, logits_MBC, teacher_MBC, k, *, beta: float, temperature: float, form: str):
-    other_MB = other(logits_MBC, teacher_MBC, beta=beta, temperature=temperature, form=form)
+def loss(task_MB, logits_MBC, teacher_MBC, k, task, *, beta: float, temperature: float, form: str):
+    other_MB = other(logits_MBC, teacher_MBC, task, beta=beta, temperature=temperature, form=form)
     return oracle_loss(task_MB, other_MB, k)
 
 
-def other(logits_MBC, teacher_MBC, *, beta, temperature, form):
+def other(logits_MBC, teacher_MBC, task, *, beta, temperature, form):
     """Eq. 5: a member that is not chosen imitates the base model that it started from.
 
     `kl` is the equation, beta KL(teacher_m at T || p_m at T), summed over answers. `ce` is the authors' code:
@@ -31,8 +30,6 @@ def other(logits_MBC, teacher_MBC, *, beta, temperature, form):
         raise ValueError(f"temperature: {temperature} is out of range: above 0")
     if form not in FORMS:
         raise ValueError(f"form: {form!r} is unknown; known: {', '.join(FORMS)}")
-    log_p_MBC = tasks.softened(logits_MBC, temperature)
-    log_t_MBC = tasks.softened(teacher_MBC, temperature)
-    if form == "kl":
-        return beta * tasks.divergence(log_p_MBC, log_t_MBC)
-    return beta * -(log_t_MBC.exp() * log_p_MBC).mean(2)
+    log_p_MBC = task.softened(logits_MBC, temperature)
+    log_t_MBC = task.softened(teacher_MBC, temperature)
+    return beta * (task.divergence if form == "kl" else task.crossed)(log_p_MBC, log_t_MBC)

@@ -14,6 +14,8 @@ class Stem(nn.Module):
 
     def __init__(self, grid, channels, blocks, width):
         super().__init__()
+        if blocks < 0 or width < 1:
+            raise ValueError(f"blocks {blocks} and width {width} must be at least 0 and 1")
         self.grid = grid
         self.blocks = nn.ModuleList(
             nn.Sequential(

@@ -25,7 +25,7 @@ from onnxruntime.quantization.shape_inference import quant_pre_process
 from torch import nn
 from torch.nn.utils import fuse_conv_bn_eval
 
-from specialists.answers import tasks
+from specialists.answers import label
 from specialists.networks.portable import plain
 from specialists.serving.answering import INPUTS
 
@@ -41,7 +41,7 @@ class Answerer(nn.Module):
         """probability_MBC of every member; the answer of all is their mean (Eq. 7)."""
         image_BRF = self.eyes(pixels_BHW3).flatten(1, 2)
         said = [member(image_BRF, tokens_BL, length_B) for member in self.members]
-        return tasks.distribution(torch.stack(said))
+        return label.distribution(torch.stack(said))
 
 
 def folded(model):

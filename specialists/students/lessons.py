@@ -23,9 +23,10 @@ class Lesson:
         elif DEVICE.type == "cuda":
             raise ValueError("weights: 'meta' needs a CPU, where an LSTM can be differentiated forwards")
 
-    def loss(self, logits_VBC, label_B, position_B, generator):
+    def loss(self, logits_VBC, target_B, position_B, generator):
         how, both_BC, only_IBC = self.how, self.both_NC[position_B], self.only_INC[:, position_B]
-        base_B = distill(logits_VBC[0], both_BC, label_B, alpha=how.alpha, temperature=how.temperature)
+        kd = {"alpha": how.alpha, "temperature": how.temperature}
+        base_B = distill(logits_VBC[0], both_BC, target_B, self.data.task, **kd)
         if len(logits_VBC) == 1:
             return base_B, None
         pairs = zip(logits_VBC[1:], only_IBC, strict=True)

@@ -17,7 +17,7 @@ import torch
 from torch import nn
 from torch.func import functional_call
 
-from specialists.answers import ensemble, tasks
+from specialists.answers import ensemble, label
 from specialists.base.runtime import precision
 from specialists.data.text import PADDING, UNKNOWN
 from specialists.networks.portable import plain
@@ -29,9 +29,9 @@ FORMS = ("kl", "mse")
 
 # From what the members say to one distribution; `specialist` is the member that an example is assigned to.
 TEACHERS = {
-    "mean": lambda logits_MBC, specialist_B: ensemble.mean(logits_MBC),
-    "member": lambda logits_MBC, specialist_B: tasks.distribution(logits_MBC[0]),
-    "choice": lambda logits_MBC, specialist_B: tasks.distribution(
+    "mean": lambda logits_MBC, specialist_B: ensemble.mean(logits_MBC, label),
+    "member": lambda logits_MBC, specialist_B: label.distribution(logits_MBC[0]),
+    "choice": lambda logits_MBC, specialist_B: label.distribution(
         logits_MBC[specialist_B, range(len(specialist_B))]
     ),
 }
@@ -100,16 +100,16 @@ class Blind(nn.Module):
 
 def imitation(logits_BC, teacher_BC, *, temperature: float, form: str):
     """T^2 KL(teacher at T || student at T), or T^2 times their squared distance, per example."""
-    log_s_BC, log_t_BC = distillation.softened(logits_BC, teacher_BC, temperature)
+    log_s_BC, log_t_BC = distillation.softened(logits_BC, teacher_BC, label, temperature)
     if form == "kl":
-        return temperature**2 * tasks.divergence(log_s_BC, log_t_BC)
+        return temperature**2 * label.divergence(log_s_BC, log_t_BC)
     return temperature**2 * (log_s_BC.exp() - log_t_BC.exp()).square().sum(1)
 
 
 def saliency(both_BC, only_IBC):
     """exp(-KL(teacher of both || teacher of one)): 1 where one modality says all that the teacher says."""
     log_only_IBC, log_both_BC = only_IBC.clamp_min(1e-12).log(), both_BC.clamp_min(1e-12).log()
-    return (-tasks.divergence(log_only_IBC, log_both_BC.expand_as(log_only_IBC))).clamp_max(0).exp()
+    return (-label.divergence(log_only_IBC, log_both_BC.expand_as(log_only_IBC))).clamp_max(0).exp()
 
 
 class Senses(nn.Module):
@@ -141,7 +141,7 @@ class Senses(nn.Module):
         state = {name: value.clone() for name, value in self.network.named_buffers()}
         return functional_call(self.network, (theta or {}) | state, inputs)
 
-    def weigh(self, base_B, aux_IB, inputs, only_IBC, imitate, clean, label_B):
+    def weigh(self, base_B, aux_IB, inputs, only_IBC, imitate, clean, target_B):
         """w_IB, once the weigher has learned from what a virtual step would do to a clean batch."""
         self.steps += 1
         if (self.steps.item() - 1) % self.every:
@@ -158,7 +158,7 @@ class Senses(nn.Module):
             return torch.stack([imitate(*pair) for pair in zip(said, only_IBC, strict=True)])
 
         def meta(theta):
-            return tasks.loss(self._aside(clean, theta), label_B).mean()
+            return label.loss(self._aside(clean, theta), target_B).mean()
 
         with plain():
             self.weigher.learn(told_IB, RATE * meta_gradient(theta, step, aux, meta))

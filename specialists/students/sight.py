@@ -1,6 +1,6 @@
 """Who looks at new pictures: the eyes that made the features, and the small ones of the student that is used.
 
-Each lie in the folder of what they have seen of all pictures.
+Their weights lie beside the features that they made.
 """
 
 import torch

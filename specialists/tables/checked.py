@@ -1,4 +1,4 @@
-"""Whether params.yaml names only what there is, asked by every stage that trains before it does.
+"""Whether params.yaml names only what there is, asked by the stage `code` before anything trains.
 
 The stage that misses a row comes hours later. Files of methods are parsed, never imported.
 """
@@ -29,6 +29,8 @@ def checked(tree):
     _row(tree, "network", _section(tree, "network"), "networks")
     _row(tree, "method", _section(tree, "method"), "methods")
     _one_of(tree, "seed", _section(tree, "table.seeds"), "table.seeds, which have base models")
+    if len(_section(tree, "table.members")) < 2:
+        raise ValueError("params.yaml: table.members: name two at least, an ensemble")
     counts = ["all", *range(1, len(_section(tree, "table.members")) + 1)]
     _one_of(tree, "k", counts, "the numbers of table.members")
     if "networks" in table:  # students have a teacher and base models of their own
@@ -36,6 +38,14 @@ def checked(tree):
         _places(tree)
         methods = [f"{method}-k{k}" for k in _section(tree, "table.ks") for method in table["methods"]]
         _one_of(tree, "distill.teacher", [*table["generalists"], *methods], "the rows of table")
+    else:
+        _row(tree, "distill.network", _section(tree, "distill.network"), "networks")
+        _one_of(tree, "distill.champion", table["students"], "table.students")
+        budgets = _section(tree, "distill.budgets")
+        for row in table["students"]:
+            _one_of(tree, f"distill.methods.{row}.budget", budgets, "the rows of distill.budgets")
+    formats = sorted(path.parent.name for path in ROOM.glob("data/*/read.py"))
+    _one_of(tree, "data.format", formats, "the folders of specialists/data")
     return tree
 
 
@@ -61,7 +71,10 @@ def _row(tree, place, row, section):
     """A row of a section that a place names; of networks and methods its file is there too."""
     rows = _section(tree, section)
     if row not in rows:
-        raise ValueError(f"params.yaml: {place}: {row!r} is no row of {section}; known: {listed(rows)}")
+        raise ValueError(f"params.yaml: {place}: {row!r} is not a row of {section}; known: {listed(rows)}")
+    if not isinstance(rows[row], dict):
+        found = f"{rows[row]!r} is {type(rows[row]).__name__}"
+        raise ValueError(f"params.yaml: {section}.{row}: {found}, expected settings, or {{}} for none")
     if section in ("networks", "methods"):
         file = f"{section}/{source(row, rows[row], section)}.py"
         if not (ROOM / file).exists():

@@ -93,8 +93,8 @@ def contents(lock, made, sources, read, place, network, method, k, seed):
     names = [made[path] for path in files if path in made]
     metrics = content(read, f"metrics/{place}.json")
     alone = content(read, blind)["report"] if blind in made else {}
-    generalist = "stages.specialize " in lock[names[0]]["cmd"]
-    axes = {"network": network, "method": method, "k": k or everybody(generalist), "seed": seed}
+    specialised = "stages.specialize " in lock[names[0]]["cmd"]
+    axes = {"network": network, "method": method, "k": k or everybody(specialised), "seed": seed}
     # The compare page opens on the first three params that differ, by name, and shows ten letters of a value.
     params = {f"cell.{key}": value for key, value in axes.items()}
     params["cell.row"] = f"{method}{k or ''}"
@@ -119,9 +119,9 @@ def contents(lock, made, sources, read, place, network, method, k, seed):
     }
 
 
-def everybody(generalist):
+def everybody(specialised):
     """What stands for k where there is none: all members learn an example, or a student is alone."""
-    return "all" if generalist else "none"
+    return "all" if specialised else "none"
 
 
 def environment(read, path):

@@ -15,8 +15,8 @@ from functools import cache
 from pathlib import Path
 
 PACKAGES = ("stages", "specialists")
-# They run the command line and record the machine; they cannot change a number.
-HARMLESS = {"specialists/base/command.py", "specialists/base/environment.py"}
+# They run the command line, record the machine and say how far it is; they cannot change a number.
+HARMLESS = {f"specialists/base/{name}.py" for name in ("command", "environment", "progress")}
 DIGEST = re.compile("[0-9a-f]{16}")
 COLUMNS = ["pipeline", "list", "old", "new", "commit", "evidence"]
 
@@ -147,7 +147,15 @@ def here(root):
 
 def accepted(root, folder):
     """(list, new digest) -> old digest, for a pipeline; accepted in steps, it leads back to the first."""
-    path, found = Path(root) / "accepted.csv", {}
+    found = {}
+    for name, old, new, _ in proofs(root, folder):
+        found[name, new] = found.get((name, old), old)
+    return found
+
+
+def proofs(root, folder):
+    """(list, old digest, new digest, commit) of each row of accepted.csv that is about a pipeline."""
+    path, found = Path(root) / "accepted.csv", []
     try:
         with open(path, encoding="utf-8", newline="") as file:
             rows = csv.reader(file, strict=True)
@@ -156,9 +164,8 @@ def accepted(root, folder):
             for row in rows:
                 if len(row) != len(COLUMNS) or not all(map(DIGEST.fullmatch, row[2:4])):
                     raise csv.Error(f"found {row!r:.200}, expected {','.join(COLUMNS)}")
-                place, name, old, new = row[:4]
-                if place == folder:
-                    found[name, new] = found.get((name, old), old)
+                if row[0] == folder:
+                    found.append(tuple(row[1:5]))
     except FileNotFoundError:
         raise ValueError(f"{path}: not found; `code` of params.yaml leads to the repository") from None
     except (csv.Error, UnicodeDecodeError) as error:
@@ -166,16 +173,15 @@ def accepted(root, folder):
     return found
 
 
-def written(root, params, folder):
-    """Path in `code` of a pipeline's folder -> the digest in it, of each list."""
-    old = accepted(root, folder)
-    return {f"{name}.txt": f"{old.get((name, new), new)}\n" for name, (new, _) in lists(root, params).items()}
+def written(found, old):
+    """Path in `code` of a pipeline's folder -> the digest in it, of each list; `old` are those `accepted`."""
+    return {f"{name}.txt": f"{old.get((name, new), new)}\n" for name, (new, _) in found.items()}
 
 
-def page(root, params, folder):
+def page(found, old):
     """Every list with its files, for people."""
-    old, lines = accepted(root, folder), []
-    for name, (new, files) in lists(root, params).items():
+    lines = []
+    for name, (new, files) in found.items():
         shown = old.get((name, new), new)
         lines.append(f"{name} {shown}" if shown == new else f"{name} {shown}, accepted as {new}")
         lines += [f"  {each} {file}" for file, each in files.items()]

@@ -52,7 +52,7 @@ def content(read, path):
 
 
 def resolved(stages, params):
-    """Stage name -> stage as DVC sees it, with fields filled in and matrices multiplied out, each `item` kept."""
+    """Stage name -> stage as DVC sees it, fields filled in and matrices multiplied out into each `item`."""
     done = {}
     for name, stage in stages.items():
         axes = {axis: filled(values, params) for axis, values in stage.get("matrix", {}).items()}

@@ -29,6 +29,8 @@ class Budget:
             raise ValueError(f"epochs {self.epochs} and batch {self.batch} must be at least 1")
         if not 0 <= self.lr_end <= self.lr:
             raise ValueError(f"lr_end {self.lr_end} is out of range: 0 to lr = {self.lr}")
+        if all([self.drops, self.lr_end]):
+            raise ValueError(f"lr_end: {self.lr_end} has no meaning beside drops, {self.drops}")
         if self.optimizer not in ("adam", "sgd"):
             raise ValueError(f"optimizer: {self.optimizer!r} is unknown; known: adam, sgd")
         for name, share in (("warmup", self.warmup), *(("drops", drop) for drop in self.drops)):

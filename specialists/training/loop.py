@@ -5,14 +5,13 @@ M members, B batch, C answers
 
 import hashlib
 import math
-import sys
 import time
 
 import torch
-from tqdm import tqdm
 
 from specialists.answers import metrics
 from specialists.answers.ensemble import answer
+from specialists.base.progress import Progress
 from specialists.base.runtime import DEVICE
 from specialists.training import checkpoint
 
@@ -27,9 +26,9 @@ def mix(*parts):
 def fit(ensemble, data, loss, budget, seed, scratch):
     """Train all members on the same batches; returns (one record per epoch, seconds in all).
 
-    `loss(logits_MBC, label_B, position_B, generator)` -> (loss_B, chosen_MB or None), where `position` counts
-    within the train split. Order and noise of an epoch depend on (seed, epoch) alone. What `data` must offer
-    is said in specialists/data/__init__.py; `scratch` is the file of the checkpoint.
+    `loss(logits_MBC, target_B, position_B, generator)` -> (loss_B, chosen_MB or None), where `position`
+    counts within the train split. Order and noise of an epoch depend on (seed, epoch) alone. What `data` must
+    offer is said in specialists/data/__init__.py; `scratch` is the file of the checkpoint.
     """
     train = data.rows("train")
     examples = len(data.order(budget.batch, torch.Generator()))
@@ -52,9 +51,9 @@ def fit(ensemble, data, loss, budget, seed, scratch):
                 state |= {"loss": 0.0, "chosen": 0}
             ensemble.train()
             for position in order.split(budget.batch)[state["step"] - epoch * steps :]:
-                inputs, label = data.batch(train[position])
+                inputs, target = data.batch(train[position])
                 logits_MBC = ensemble(*inputs, generator=generator)
-                loss_B, chosen_MB = loss(logits_MBC, label, position, generator)
+                loss_B, chosen_MB = loss(logits_MBC, target, position, generator)
                 if (bad_B := ~loss_B.isfinite().cpu()).any():
                     row, value = train[position][bad_B][0], loss_B[bad_B][0]
                     raise ValueError(f"the loss of row {row} is {value} at step {state['step']}")
@@ -79,42 +78,10 @@ def fit(ensemble, data, loss, budget, seed, scratch):
 def _record(ensemble, data, state, examples):
     rows = data.rows("select")
     logits_MBC = answer(ensemble, data, rows)
-    select = metrics.accuracy(logits_MBC, data.labels(rows))
+    select = metrics.accuracy(logits_MBC, data.targets(rows), data.task)
     record = {
         "loss": state["loss"] / examples,
         "select_top1": select["top1"],
         "select_oracle": select["oracle"],
     }
     return record if isinstance(state["chosen"], int) else record | {"chosen": state["chosen"].tolist()}
-
-
-class Progress:
-    """A bar with the time left on a terminal, a line per epoch elsewhere."""
-
-    def __init__(self, title, steps, done):
-        self.title, self.steps, self.done, self.first = title, steps, done, done
-        self.start = time.monotonic()
-        self.bar = tqdm(
-            total=steps,
-            initial=done,
-            desc=title,
-            unit="step",
-            dynamic_ncols=True,
-            disable=not sys.stderr.isatty(),
-        )
-
-    def __enter__(self):
-        return self
-
-    def __exit__(self, *_):
-        self.bar.close()
-
-    def step(self):
-        self.done += 1
-        self.bar.update()
-
-    def line(self, epoch, epochs, record):
-        numbers = "  ".join(f"{name} {value:.4g}" for name, value in record.items() if name != "chosen")
-        left = (time.monotonic() - self.start) / (self.done - self.first) * (self.steps - self.done)
-        text = f"{self.title}  epoch {epoch}/{epochs}  {numbers}  {left:.0f} s left"
-        self.bar.write(text, file=sys.stderr)

@@ -12,6 +12,7 @@ import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file
 
+from specialists.answers import label
 from specialists.base.files import read_json
 from specialists.base.runtime import DEVICE
 
@@ -20,6 +21,7 @@ from specialists.base.runtime import DEVICE
 class Images:
     columns: dict[str, torch.Tensor]
     meta: dict
+    task = label
 
     def rows(self, split):
         return self.columns[split].cpu()
@@ -34,7 +36,7 @@ class Images:
         rows = rows.to(DEVICE)
         return (self.columns["image"][rows].permute(0, 3, 1, 2),), self.columns["label"][rows]
 
-    def labels(self, rows):
+    def targets(self, rows):
         return self.columns["label"].cpu()[rows]
 
     def groups(self, rows):

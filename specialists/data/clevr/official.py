@@ -13,7 +13,7 @@ from pathlib import Path
 
 import numpy as np
 
-from specialists.data.records import records
+from specialists.data.records import Place, records
 from specialists.data.text import tokenize
 
 ATTRIBUTES = {
@@ -196,25 +196,3 @@ def _image(question, names, place):
     if name not in names:
         raise place.wrong("image_filename", name, "the image_filename of one of the scenes of this split")
     return names[name]
-
-
-class Place:
-    """Where a record stands, for the errors about it."""
-
-    def __init__(self, path, at):
-        self.path, self.at = path, at
-
-    def wrong(self, key, found, right):
-        found = repr(found) if len(repr(found)) < 80 else repr(found)[:76] + " ..."
-        return ValueError(f"{self.path}: {self.at}{'.' * bool(key)}{key}: found {found}, expected {right}")
-
-    def take(self, record, key, *kinds):
-        """record[key], which must be there and have one of the types."""
-        if type(record) is not dict:
-            raise self.wrong("", record, "an object in braces")
-        if key not in record:
-            beside = ", ".join(record) or "nothing"
-            raise ValueError(f"{self.path}: {self.at}.{key}: missing; found beside it: {beside}")
-        if type(record[key]) not in kinds:
-            raise self.wrong(key, record[key], " or ".join(kind.__name__ for kind in kinds))
-        return record[key]

@@ -15,6 +15,7 @@ import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file
 
+from specialists.answers import label
 from specialists.base.files import read_json
 from specialists.base.runtime import DEVICE
 from specialists.data.splits import SPLITS
@@ -27,6 +28,7 @@ class Features:
     images: torch.Tensor
     questions: dict[str, torch.Tensor]
     meta: dict
+    task = label
 
     def rows(self, split):
         """The question rows of one split."""
@@ -48,9 +50,9 @@ class Features:
         length_B = questions["length"][rows].long()
         tokens_BL = questions["tokens"][rows, : int(length_B.max())].long()
         image_BRF = self.images[questions["image"][rows].long()].float()
-        return tuple(x.to(DEVICE) for x in (image_BRF, tokens_BL, length_B)), self.labels(rows).to(DEVICE)
+        return tuple(x.to(DEVICE) for x in (image_BRF, tokens_BL, length_B)), self.targets(rows).to(DEVICE)
 
-    def labels(self, rows):
+    def targets(self, rows):
         return self.questions["answer"][rows].long()
 
     def groups(self, rows):

@@ -1,0 +1,72 @@
+"""A task in which ten people voted: an answer is right by a share, and each is asked for on its own.
+
+`target_B` is (B, 2, A): places of the answers that got any, and how right each is, 0 to 1; where there are
+fewer than A, the place 0 with nothing. A member says a probability for each answer, and they need not add
+up to 1. What is said here of distributions is therefore a sum over answers of what holds of a coin.
+
+M members, B batch, C answers, A answers with votes; any number of dimensions may stand before C
+"""
+
+import math
+
+import torch
+import torch.nn.functional as F
+
+
+def loss(logits_MBC, target_B2A):
+    """Binary cross-entropy with the shares, summed over answers."""
+    share_MBC = shares(target_B2A, logits_MBC.shape[-1]).to(logits_MBC.dtype).expand_as(logits_MBC)
+    return F.binary_cross_entropy_with_logits(logits_MBC, share_MBC, reduction="none").sum(-1)
+
+
+def shares(target_B2A, answers):
+    """(B, 2, A) -> (B, C)"""
+    place_BA, share_BA = target_B2A.unbind(1)
+    return share_BA.new_zeros(len(share_BA), answers).scatter_add_(1, place_BA.long(), share_BA)
+
+
+def right(answer_MB, target_B2A):
+    """How right an answer is, from 0 to 1."""
+    place_BA, share_BA = target_B2A.unbind(1)
+    return ((answer_MB.unsqueeze(-1) == place_BA) * share_BA).sum(-1)
+
+
+def nll(probability_BC, target_B2A):
+    """The loss of a distribution."""
+    return loss(logits(probability_BC), target_B2A)
+
+
+def distribution(logits_MBC):
+    return logits_MBC.sigmoid()
+
+
+def logits(probability_BC):
+    """What has this distribution."""
+    return probability_BC.clamp(1e-6, 1 - 1e-6).logit()
+
+
+def uniform(logits_MBC):
+    """KL(uniform || p): of each answer, KL(1/2 || p)."""
+    return -(math.log(2) + (F.logsigmoid(logits_MBC) + F.logsigmoid(-logits_MBC)) / 2).sum(-1)
+
+
+def drawn(logits_MBC, generator):
+    """The loss if it were drawn at random whether each answer is right."""
+    share_MBC = torch.rand(logits_MBC.shape, generator=generator, device=logits_MBC.device).round()
+    return F.binary_cross_entropy_with_logits(logits_MBC, share_MBC, reduction="none").sum(-1)
+
+
+def softened(logits_MBC, temperature):
+    """(..., C, 2): log p and log (1 - p) at a temperature."""
+    soft_MBC = logits_MBC / temperature
+    return torch.stack([F.logsigmoid(soft_MBC), F.logsigmoid(-soft_MBC)], -1)
+
+
+def divergence(log_p_MBC2, log_q_MBC2):
+    """KL(q || p), summed over answers."""
+    return F.kl_div(log_p_MBC2, log_q_MBC2, reduction="none", log_target=True).sum((-1, -2))
+
+
+def crossed(log_p_MBC2, log_q_MBC2):
+    """The cross-entropy of p under q, divided by C."""
+    return -(log_q_MBC2.exp() * log_p_MBC2).sum(-1).mean(-1)

@@ -1,0 +1,1 @@
+"""VQA v2: free questions about photographs, each answered by ten people."""

@@ -1,0 +1,101 @@
+"""The published JSON of VQA v2, a record at a time: questions, annotations, results, complementary pairs.
+
+{"questions": [{"image_id", "question_id", "question"}]}
+{"annotations": [{"question_id", "image_id", "question_type", "answer_type", "multiple_choice_answer",
+                  "answers": [{"answer_id", "answer", "answer_confidence"}] * 10}]}
+[{"question_id", "answer"}]                             results, for every question once
+[[question_id, question_id]]                            the same question about two images
+"""
+
+from dataclasses import dataclass
+
+from specialists.base.files import read_json
+from specialists.data.records import Place, records
+
+ANSWER_TYPES = ("yes/no", "number", "other")
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    id: int
+    image: int
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Annotation:
+    """What people answered: `common` is the answer of most of them."""
+
+    id: int
+    image: int
+    question_type: str
+    answer_type: str
+    common: str
+    answers: tuple[str, ...]
+
+
+def questions(path):
+    """Yield every question of a file."""
+    for place, record in _once(path, "questions"):
+        yield Question(
+            record["question_id"], place.take(record, "image_id", int), place.take(record, "question", str)
+        )
+
+
+def annotations(path):
+    """Yield every annotation of a file."""
+    for place, record in _once(path, "annotations"):
+        answers = place.take(record, "answers", list)
+        if len(answers) < 2:
+            raise place.wrong("answers", answers, "those of ten people, or of two at least")
+        kind = place.take(record, "answer_type", str)
+        if kind not in ANSWER_TYPES:
+            raise place.wrong("answer_type", kind, f"one of {', '.join(ANSWER_TYPES)}")
+        yield Annotation(
+            record["question_id"],
+            place.take(record, "image_id", int),
+            place.take(record, "question_type", str),
+            kind,
+            place.take(record, "multiple_choice_answer", str),
+            tuple(Place(path, f"{place.at}.answers").take(answer, "answer", str) for answer in answers),
+        )
+
+
+def _once(path, key):
+    """(place, record) of each record; a question id comes once."""
+    seen = set()
+    for i, record in enumerate(records(path, key)):
+        place = Place(path, f"{key}[{i}]")
+        if place.take(record, "question_id", int) in seen:
+            raise place.wrong("question_id", record["question_id"], "an id that no earlier record has")
+        seen.add(record["question_id"])
+        yield place, record
+
+
+def results(path, known):
+    """Question id -> answer, of a results file that answers every question in `known` and no other."""
+    listed, found = read_json(path), {}
+    if type(listed) is not list:
+        raise ValueError(f"{path}: found {listed!r:.60}, expected a list of question_id and answer")
+    for i, record in enumerate(listed):
+        place = Place(path, f"[{i}]")
+        identity, answer = place.take(record, "question_id", int), place.take(record, "answer", str)
+        if identity not in known:
+            raise place.wrong("question_id", identity, "the id of a question that was asked")
+        if identity in found:
+            raise place.wrong("question_id", identity, "an id that no earlier record has")
+        found[identity] = answer
+    for missing in known - found.keys():
+        more = len(known) - len(found) - 1
+        raise ValueError(f"{path}: no answer to question {missing}, nor to {more} more; expected one to each")
+    return found
+
+
+def pairs(path, known):
+    """(question id, question id) of every complementary pair of which both are known."""
+    listed = read_json(path)
+    for i, pair in enumerate(listed if type(listed) is list else [listed]):
+        if type(pair) is not list or [type(each) for each in pair] != [int, int]:
+            raise Place(path, f"[{i}]").wrong("", pair, "two question ids")
+        if known.issuperset(pair):
+            yield tuple(pair)

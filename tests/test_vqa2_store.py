@@ -1,0 +1,149 @@
+"""The store of bottom-up features: what the TSV says, whatever happens on the way."""
+
+import base64
+import json
+
+import numpy as np
+import pytest
+
+from specialists.data.vqa2 import store
+
+CHANNELS = 6
+
+
+def line(image, count, generator, width=64, height=48, channels=CHANNELS):
+    box = (generator.random((count, 4)) * [width, height, width, height]).astype(np.float32)
+    feature = generator.standard_normal((count, channels), np.float32)
+    fields = [image, width, height, count, *(base64.b64encode(x).decode() for x in (box, feature))]
+    return "\t".join(map(str, fields)) + "\n", box, feature
+
+
+@pytest.fixture
+def published(tmp_path):
+    """Two files of 5 and 4 images, 1 to 9 boxes each, and what they hold: image -> (boxes, features)."""
+    generator, held, paths = np.random.default_rng(0), {}, []
+    for name, images in (("a.tsv", range(5)), ("b.tsv", range(5, 9))):
+        paths.append(tmp_path / name)
+        with open(paths[-1], "w") as file:
+            for image in images:
+                text, box, feature = line(100 - image, image + 1, generator)
+                held[100 - image] = (box / [64, 48, 64, 48], feature)
+                file.write(text)
+    return paths, held
+
+
+def same(folder, held, most=None):
+    found = store.load(folder)
+    assert list(found.images) == list(held)
+    for image, (first, count) in found.images.items():
+        box, feature = (each[:most] for each in held[image])
+        assert count == len(box)
+        np.testing.assert_allclose(found.boxes[first : first + count], box, rtol=1e-6)
+        assert (found.features[first : first + count] == feature.astype(np.float16)).all()
+    return found
+
+
+def test_the_store_holds_what_the_files_hold(published, tmp_path):
+    paths, held = published
+    store.convert(paths, tmp_path / "store")
+    found = same(tmp_path / "store", held)
+    assert {name: found.meta[name] for name in ("images", "boxes", "channels", "again", "most")} == {
+        "images": 9,
+        "boxes": 45,
+        "channels": CHANNELS,
+        "again": 0,
+        "most": 0,
+    }
+    assert not [*tmp_path.glob(".store*")]
+
+
+def test_the_first_boxes_are_kept(published, tmp_path):
+    paths, held = published
+    store.convert(paths, tmp_path / "store", most=3)
+    assert same(tmp_path / "store", held, 3).meta["boxes"] == 1 + 2 + 3 * 7
+
+
+class Killed(BaseException):
+    pass
+
+
+def closing(files, *error):
+    """As the end of a process closes files, without a mark."""
+    for file in files.files.values():
+        file.close()
+
+
+@pytest.mark.parametrize("together", [1, 2, 100])
+@pytest.mark.parametrize("after", range(9))
+def test_killed_after_any_image_it_ends_in_the_same_bytes(published, tmp_path, monkeypatch, together, after):
+    """A kill leaves what was written since the last mark, and half an image."""
+    paths, _ = published
+    store.convert(paths, tmp_path / "whole")
+    monkeypatch.setattr(store, "TOGETHER", together)
+    add, added = store._Files.add, []
+
+    def dying(self, image, box_N4, feature_NF):
+        if len(added) == after:
+            self.files["features.f16"].write(b"half")
+            self.files["features.f16"].flush()
+            raise Killed
+        added.append(image)
+        add(self, image, box_N4, feature_NF)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(store._Files, "add", dying)
+        patch.setattr(store._Files, "__exit__", closing)
+        with pytest.raises(Killed):
+            store.convert(paths, tmp_path / "store")
+    assert not (tmp_path / "store").exists()
+    read = []
+    monkeypatch.setattr(store, "_image", lambda *given, real=store._image: (read.append(1), real(*given))[1])
+    store.convert(paths, tmp_path / "store")
+    assert len(read) == 9 - after // together * together
+    for path in (tmp_path / "whole").iterdir():
+        assert (tmp_path / "store" / path.name).read_bytes() == path.read_bytes(), path.name
+
+
+def test_an_image_that_comes_again_counts_once(published, tmp_path):
+    paths, held = published
+    store.convert([*paths, paths[0]], tmp_path / "store")
+    assert same(tmp_path / "store", held).meta["again"] == 5
+
+
+@pytest.mark.parametrize(
+    ("change", "complaint"),
+    [
+        (
+            lambda text: text[:-9],
+            "a.tsv: the line at byte .*: 6 fields, expected 6 and an end of line; it may be",
+        ),
+        (lambda text: text.replace("\t", " ", 1), "the line at byte 0: 5 fields, expected 6"),
+        (lambda text: text.replace("\t64\t", "\twide\t", 1), "the line at byte 0: invalid literal for int"),
+        (
+            lambda text: text.replace("\t1\t", "\t2\t", 1),
+            "image 100: 2 boxes in 64 x 48, 4 corners, 6 features do",
+        ),
+        (lambda text: text.replace("\t1\t", "\t0\t", 1), "image 100: 0 boxes in 64 x 48"),
+        (
+            lambda text: text + line(7, 2, np.random.default_rng(1), channels=5)[0],
+            "image 7: 5 features of a box, b",
+        ),
+        (lambda text: "", "a.tsv: no images"),
+    ],
+)
+def test_a_line_that_does_not_fit_is_named(published, tmp_path, change, complaint):
+    path = published[0][0]
+    path.write_text(change(path.read_text()))
+    with pytest.raises(ValueError, match=complaint):
+        store.convert([path], tmp_path / "store")
+    assert not (tmp_path / "store").exists()
+
+
+def test_other_files_begin_anew(published, tmp_path):
+    paths, held = published
+    part = tmp_path / ".store.part"
+    part.mkdir()
+    (part / "features.f16").write_bytes(b"other")
+    (part / "state.json").write_text(json.dumps({"about": {"read": [["c.tsv", 5]], "most": 0}, "done": 5}))
+    store.convert(paths, tmp_path / "store")
+    same(tmp_path / "store", held)
