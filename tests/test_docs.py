@@ -73,14 +73,14 @@ def test_eight_cells_at_once(clone):
     shell(clone, parallel)
     run(clone, "git", "add", "--all")
     assert stale(clone) == set()
-    assert tool(clone, "verify").stdout.splitlines()[-1].endswith(" 0 differences")
+    assert " 0 differences" in tool(clone, "verify").stdout.splitlines()[-1]
 
 
 def test_review(clone):
     verify, diff, pictures, cause, recompute = blocks("review.md")
     run(clone, "git", "branch", "--move", "main")
     run(clone, "git", "switch", "--quiet", "--create", "change")
-    assert shell(clone, verify).endswith(" 0 differences\n")
+    assert " 0 differences" in shell(clone, verify).splitlines()[-1]
     assert "6 of 6 rows are the same." in shell(clone, diff)
     shell(clone, pictures)
     page = (clone / "dvc_plots/index.html").read_text()

@@ -211,7 +211,7 @@ MISTAKES = {
     "param out of range": (
         change("base", "epochs", to=0),
         ("base", "san", "0", "0"),
-        "base: epochs 0 and batch 64 must be at least 1",
+        "base: epochs 0 and batch 32 must be at least 1",
     ),
     "method's param missing": (
         change("methods", "cmcl", to={"form": "exact"}),

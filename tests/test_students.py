@@ -185,7 +185,7 @@ def test_milliseconds_of_other_costs_are_not_shown(clone):
 def test_of_generalists_the_one_that_is_surest_of_the_answer_is_the_specialist():
     logits_MNC, label_N = torch.randn(3, 6, 4), torch.arange(6) % 4
     everybody = SimpleNamespace(generalist=True)
-    chosen_MN = import_module("stages.teachers").assigned(everybody, logits_MNC, None, label_N, 0)
+    chosen_MN = import_module("stages.teachers").assigned(everybody, logits_MNC, None, label_N, task, 0)
     for n, label in enumerate(label_N):
         surest = max(range(3), key=lambda m: logits_MNC[m, n].softmax(0)[label])
         assert chosen_MN[:, n].tolist() == [m == surest for m in range(3)]

@@ -5,6 +5,7 @@ answer, by type of question; of complementary pairs, if their file is given, the
 right in full.
 
 reads   RESULTS, [{"question_id", "answer"}]; QUESTIONS and ANNOTATIONS in the official JSON; FILE
+writes  nothing
 """
 
 from specialists.base.command import run
