@@ -152,11 +152,8 @@ class Tree:
         return [(name, digest) for name, _, digest in lines]
 
     def run(self, command, folder, **more):
-        env = os.environ | {"WITNESS": str(self.notes), "COPY": str(self.copy)}
-        env["PYTHONPATH"] = f"{WITNESS}:{self.copy}"
-        env["PATH"] = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
-        env.pop("MLFLOW_TRACKING_URI", None)
-        return subprocess.run(command, cwd=folder, env=env, **more)
+        seen = {"WITNESS": str(self.notes), "COPY": str(self.copy), "PYTHONPATH": f"{WITNESS}:{self.copy}"}
+        return subprocess.run(command, cwd=folder, env=small.environment(**seen), **more)
 
     def killed(self):
         return len([*self.notes.glob("killed-*")])

@@ -112,12 +112,17 @@ def merged(tree, over, place):
 
 
 def repro(place):
-    """`dvc repro` in a small pipeline; what it logs to MLflow stays there."""
-    env = os.environ | {"PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}"}
-    env.pop("MLFLOW_TRACKING_URI", None)
-    done = subprocess.run(["dvc", "repro"], cwd=place, env=env)
+    """`dvc repro` in a small pipeline."""
+    done = subprocess.run(["dvc", "repro"], cwd=place, env=environment())
     if done.returncode:
         raise ValueError(f"{place}: dvc repro failed, see above")
+
+
+def environment(**more):
+    """That of this process, with its own dvc; what a copy logs to MLflow stays in the copy."""
+    env = os.environ | {"PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}"} | more
+    env.pop("MLFLOW_TRACKING_URI", None)
+    return env
 
 
 def digests(place):

@@ -52,7 +52,11 @@ def accuracy(answer, answers):
     answer, *answers = (text.replace("\n", " ").replace("\t", " ").strip() for text in (answer, *answers))
     if len(set(answers)) > 1:
         answer, *answers = map(normalized, (answer, *answers))
-    agree = [each == answer for each in answers]
+    return worth([each == answer for each in answers])
+
+
+def worth(agree):
+    """What an answer counts with which each of some people agrees or not."""
     same = sum(agree)
     return sum(min(1, (same - each) / PEOPLE) for each in agree) / len(agree)
 

@@ -8,7 +8,7 @@ from collections import Counter
 
 import numpy as np
 
-from specialists.data.vqa2.scoring import PEOPLE, normalized
+from specialists.data.vqa2.scoring import normalized, worth
 
 LEAST = 9  # questions; with train and val of the real data that leaves 3,129 answers
 
@@ -26,13 +26,7 @@ def shares(answers, places):
     """
     count = Counter(places[form] for form in map(normalized, answers) if form in places)
     people = len(answers)
-    return {place: _accuracy(same, people) for place, same in sorted(count.items())}
-
-
-def _accuracy(same, people):
-    """The mean over leaving each person out: `same` times one fewer agrees."""
-    with_all, with_one_fewer = min(1, same / PEOPLE), min(1, (same - 1) / PEOPLE)
-    return (with_one_fewer * same + with_all * (people - same)) / people
+    return {place: worth([i < same for i in range(people)]) for place, same in sorted(count.items())}
 
 
 def packed(shares_of_each):
