@@ -1,5 +1,6 @@
 """One file, one kind of stage: `python -m stages.NAME ARGUMENTS`, in a folder that holds params.yaml."""
 
+import os
 import sys
 from pathlib import Path
 
@@ -16,3 +17,5 @@ sys.path.insert(0, str(_nearest))
 from specialists.base import portable  # noqa: E402
 
 portable.announce()
+if portable.wanted("params.yaml"):
+    os.environ["CUDA_VISIBLE_DEVICES"] = ""  # a GPU has bits of its own

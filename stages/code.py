@@ -20,7 +20,7 @@ from specialists.base.params import load, read
 from specialists.tables.checked import checked
 from specialists.tables.rows import Table
 from specialists.tables.students import Axes
-from specialists.tracking import code
+from specialists.tracking import code, pipeline
 
 FOLDER = Path("code")
 
@@ -28,6 +28,12 @@ FOLDER = Path("code")
 def main():
     params = checked(load())
     read("table", Axes if "students" in params["table"] else Table)
+    known = sorted(pipeline.sections() | {"code"})
+    for section in params:
+        if section not in known:
+            raise ValueError(
+                f"params.yaml: {section}: no stage of dvc.yaml reads it; known: {', '.join(known)}"
+            )
     root = read("code", str)
     found, old = code.lists(root, params), code.accepted(root, code.here(root))
     texts = code.written(found, old)

@@ -47,6 +47,10 @@ def main(network: str, method: str, teacher: str, seed: int, cell: str, *, small
         torch.manual_seed(mix("weights", "student", network, seed))
         student = build()
     senses = modalities.Senses(student, data.shape[1], how).to(DEVICE)
+    if how.weights == "meta" and budget.parts > 1:
+        raise ValueError(
+            f"distill.budgets.{how.budget}.parts: {budget.parts}; learned weights need whole batches, 1"
+        )
     lesson = Lesson(how, told, senses, data)
     scratch = checkpoint.place(cell, inputs, network, method, seed, small)
     batches = mix("batches", "adapt" if small else "student", network, seed)

@@ -10,6 +10,7 @@ import os
 import sys
 from functools import partial
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 from specialists.base import portable  # noqa: E402
@@ -29,7 +30,9 @@ from specialists.eyes import scene_cnn  # noqa: E402
 from specialists.methods import cmcl, mcl, mcl_kd  # noqa: E402
 from specialists.networks import mlp, resnet20, san, vgg17  # noqa: E402
 from specialists.students.distillation import distill  # noqa: E402
+from specialists.students.modalities import imitation  # noqa: E402
 from specialists.training.budget import Budget  # noqa: E402
+from specialists.training.loop import fit  # noqa: E402
 
 WORDS, CELLS, CHANNELS, ANSWERS = 12, 12, 8, 28
 ASKED = 45  # of a batch, so that there are 540 words and 540 cells
@@ -71,6 +74,40 @@ def trained(build, batch, loss, optimizer="adam", keep=None):
         return digest(*weights(ensemble), ensemble.eval()(*inputs).numpy())
 
 
+class Asked:
+    """Questions that come in two batches, and none to choose on."""
+
+    task = label
+
+    def __init__(self):
+        generator = torch.Generator().manual_seed(2)
+        self.inputs = questions(generator, 13)
+        self.answer_N = torch.randint(ANSWERS, (13,), generator=generator)
+
+    def rows(self, split):
+        return torch.arange(13 if split == "train" else 0)
+
+    def order(self, batch, generator):
+        return torch.randperm(13, generator=generator)
+
+    def batch(self, rows):
+        return tuple(each[rows] for each in self.inputs), self.answer_N[rows]
+
+
+def delayed(build):
+    """A digest of the weights of two members that learn in parts, with clipped gradients."""
+    torch.manual_seed(0)
+    ensemble = Ensemble([build(), build()])
+    budget = Budget(epochs=2, batch=8, lr=2e-3, optimizer="adamax", parts=3, clip=0.5)
+
+    def loss(logits_MBC, target_B, position_B, generator):
+        return label.loss(logits_MBC, target_B).sum(0), None
+
+    with TemporaryDirectory() as folder:
+        curve, _ = fit(ensemble, Asked(), loss, budget, 0, Path(folder) / "delayed-0.pt")
+    return digest(*weights(ensemble), np.array([each["loss"] for each in curve]))
+
+
 def specialised(method, **settings):
     def loss(logits_MBC, label_B, generator):
         given = {"task_MB": label.loss(logits_MBC, label_B), "k": 1}
@@ -91,6 +128,13 @@ def taught(logits_MBC, label_B, generator):
     )
 
 
+def imitated():
+    """A digest of the squared distance between a student and its teacher."""
+    logits_BC, teacher_BC = torch.randn(2, 9, ANSWERS, generator=torch.Generator().manual_seed(3))
+    teacher_BC = label.distribution(teacher_BC)
+    return digest(imitation(logits_BC, teacher_BC, label, temperature=2.0, form="mse"))
+
+
 KD = specialised(mcl_kd, beta=1.8, temperature=1.0, form="kl")
 CE = specialised(mcl_kd, beta=50.0, temperature=0.7, form="ce")
 CMCL = specialised(cmcl, beta=0.75, form="stochastic")
@@ -105,6 +149,8 @@ def products():
     print("mlp mcl", trained(of_mlp, questions, specialised(mcl)))
     print("mlp mcl_kd ce", trained(of_mlp, questions, CE))
     print("mlp student", trained(of_mlp, questions, taught))
+    print("mlp delayed", delayed(of_mlp))
+    print("imitation", imitated())
 
 
 def convolutions():

@@ -60,7 +60,7 @@ def test_sgd_is_that_of_nesterov_and_only_weights_decay():
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
-        ({"optimizer": "adagrad"}, "optimizer: 'adagrad' is unknown; known: adam, sgd"),
+        ({"optimizer": "adagrad"}, "optimizer: 'adagrad' is unknown; known: adam, adamax, sgd"),
         ({"warmup": 1.0}, "warmup: 1.0 is out of range"),
         ({"drops": [0.5, 2.0]}, "drops: 2.0 is out of range"),
     ],

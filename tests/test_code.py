@@ -385,7 +385,9 @@ def test_what_is_written_for_accepted_code_is_the_old_digest(copy):
 def test_the_stage_leaves_exactly_what_it_writes(copy, monkeypatch):
     from stages.code import main
 
-    pipeline = planted(copy / "pipelines/x", {"params.yaml": yaml.safe_dump(PARAMS | {"code": "../.."})})
+    params = yaml.safe_dump(PARAMS | {"code": "../.."})
+    dvc = (ROOT / "dvc.yaml").read_text()
+    pipeline = planted(copy / "pipelines/x", {"params.yaml": params, "dvc.yaml": dvc})
     stale = {
         "old.txt": "",
         "methods/gone.txt": "",

@@ -59,7 +59,7 @@ def test_the_absent_modality_leaves_no_trace():
 def test_teachers_by_hand():
     logits_MBC = torch.randn(3, 4, 5)
     specialist_B = torch.tensor([2, 0, 1, 2])
-    told = {name: teach(logits_MBC, specialist_B) for name, teach in modalities.TEACHERS.items()}
+    told = {name: teach(logits_MBC, specialist_B, task) for name, teach in modalities.TEACHERS.items()}
     for b in range(4):
         each = [logits_MBC[m, b].softmax(0) for m in range(3)]
         assert torch.allclose(told["mean"][b], sum(each) / 3)
@@ -69,19 +69,19 @@ def test_teachers_by_hand():
 
 def test_imitation_by_hand():
     student, teacher = torch.tensor([[0.0, math.log(3.0)]]), torch.tensor([[0.5, 0.5]])
-    kl = modalities.imitation(student, teacher, temperature=1.0, form="kl")
-    mse = modalities.imitation(student, teacher, temperature=1.0, form="mse")
+    kl = modalities.imitation(student, teacher, task, temperature=1.0, form="kl")
+    mse = modalities.imitation(student, teacher, task, temperature=1.0, form="mse")
     assert kl.item() == pytest.approx(0.5 * math.log(0.5 / 0.25) + 0.5 * math.log(0.5 / 0.75))
     assert mse.item() == pytest.approx(2 * 0.25**2)
     softer = 3**0.5 / (1 + 3**0.5)  # what the student says at T = 2
-    mse = modalities.imitation(student, teacher, temperature=2.0, form="mse")
+    mse = modalities.imitation(student, teacher, task, temperature=2.0, form="mse")
     assert mse.item() == pytest.approx(4 * 2 * (softer - 0.5) ** 2)
 
 
 @pytest.mark.parametrize("form", modalities.FORMS)
 def test_a_student_that_says_what_its_teacher_says_pays_nothing(form):
     logits = torch.randn(6, 5) * 3
-    paid = modalities.imitation(logits, logits.softmax(1), temperature=2.0, form=form)
+    paid = modalities.imitation(logits, logits.softmax(1), task, temperature=2.0, form=form)
     assert paid.abs().max() < 1e-5
 
 
@@ -92,22 +92,22 @@ def test_kl_is_plain_distillation_that_knows_no_label():
         torch.zeros(6, dtype=torch.int64),
     )
     plain = distill(logits, teacher, label, task, alpha=1.0, temperature=3.0)
-    assert torch.equal(modalities.imitation(logits, teacher, temperature=3.0, form="kl"), plain)
+    assert torch.equal(modalities.imitation(logits, teacher, task, temperature=3.0, form="kl"), plain)
 
 
 def test_the_only_informative_modality_is_the_salient_one():
     both = torch.tensor([[0.9, 0.1], [0.2, 0.8], [0.5, 0.5]])
     only = torch.stack([both, torch.full((3, 2), 0.5)])
-    salient = modalities.saliency(both, only)
+    salient = modalities.saliency(both, only, task)
     assert torch.equal(salient[0], torch.ones(3))
     by_hand = [math.exp(-sum(p * math.log(p / 0.5) for p in row)) for row in both.tolist()]
     assert salient[1].tolist() == pytest.approx(by_hand, rel=1e-6)
     assert (salient[1, :2] < 1).all()
-    assert modalities.saliency(torch.tensor([[1.0, 0.0]]), torch.tensor([[[0.0, 1.0]]])).item() < 1e-9
+    assert modalities.saliency(torch.tensor([[1.0, 0.0]]), torch.tensor([[[0.0, 1.0]]]), task).item() < 1e-9
 
 
 def test_weights_of_the_population_are_the_mean_saliency_of_each_modality():
-    salient = modalities.saliency(torch.randn(9, 4).softmax(1), torch.randn(2, 9, 4).softmax(2))
+    salient = modalities.saliency(torch.randn(9, 4).softmax(1), torch.randn(2, 9, 4).softmax(2), task)
     told = {name: weigh(salient) for name, weigh in modalities.FIXED.items()}
     assert torch.equal(told["instance"], salient) and not told["none"].any()
     assert all(torch.allclose(told["population"][:, b], salient.mean(1)) for b in range(9))
@@ -119,7 +119,7 @@ def losses(senses, strength=1.0):
     only = torch.randn(2, 7, 4, generator=torch.Generator().manual_seed(2)).softmax(2)
 
     def imitate(logits, teacher):
-        return strength * modalities.imitation(logits, teacher, temperature=1.0, form="kl")
+        return strength * modalities.imitation(logits, teacher, task, temperature=1.0, form="kl")
 
     said = senses.train()(*inputs)
     base = nn.functional.cross_entropy(said[0], label, reduction="none")
@@ -137,7 +137,7 @@ def test_the_weigher_is_told_the_gradient_that_finite_differences_find(monkeypat
     network, slopes = senses.network, []
 
     def imitate(logits, told):
-        return modalities.imitation(logits, told, temperature=1.0, form="kl")
+        return modalities.imitation(logits, told, task, temperature=1.0, form="kl")
 
     def paid(network):
         base = nn.functional.cross_entropy(network(*inputs), label, reduction="none")
@@ -157,7 +157,7 @@ def test_the_weigher_is_told_the_gradient_that_finite_differences_find(monkeypat
     monkeypatch.setattr(senses.weigher, "learn", lambda aux, slope: slopes.append(slope))
     base, aux = paid(network)
     weight = senses.weigher(aux.detach()).detach()
-    senses.weigh(base, aux, inputs, only, imitate, clean, answer)
+    senses.weigh(base, aux, inputs, only, imitate, (clean, answer), task)
     for i, b in [(0, 0), (0, 5), (1, 2), (1, 6)]:
         there = []
         for sign in (1, -1):
@@ -179,7 +179,7 @@ def test_layers_of_our_own_learn_the_same_weights_as_torchs():
         with layers:
             for seed in range(3, 6):
                 base, aux, inputs, only, imitate = losses(senses)
-                weight = senses.weigh(base, aux, inputs, only, imitate, *batch(seed=seed))
+                weight = senses.weigh(base, aux, inputs, only, imitate, batch(seed=seed), task)
             (base + (weight * aux).sum(0)).mean().backward()
         told.append([weight, *(parameter.grad for parameter in network.parameters())])
     for ours, theirs in zip(*told, strict=True):
@@ -190,7 +190,7 @@ def test_the_virtual_step_moves_neither_weights_nor_batchnorm():
     senses = toy(Method(**KD, weights="meta"))
     base, aux, inputs, only, imitate = losses(senses)
     before = {name: value.clone() for name, value in senses.network.state_dict().items()}
-    weight = senses.weigh(base, aux, inputs, only, imitate, *batch(seed=3))
+    weight = senses.weigh(base, aux, inputs, only, imitate, batch(seed=3), task)
     assert all(torch.equal(value, before[name]) for name, value in senses.network.state_dict().items())
     assert torch.equal(weight, senses.weigher(aux)) and not weight.requires_grad
     assert weight.shape == (2, 7) and ((weight > 0) & (weight < 1)).all()
@@ -212,7 +212,7 @@ def test_the_weigher_learns_in_one_step_of_so_many():
     told = []
     for _ in range(4):
         base, aux, inputs, only, imitate = losses(senses)
-        senses.weigh(base, aux, inputs, only, imitate, *batch(seed=3))
+        senses.weigh(base, aux, inputs, only, imitate, batch(seed=3), task)
         told.append(senses.weigher(aux).detach())
     same = [torch.equal(a, b) for a, b in zip(told, told[1:], strict=False)]
     assert same == [True, True, False]

@@ -54,7 +54,6 @@ def test_a_section_becomes_what_it_configures_and_an_int_may_be_a_float(tmp_path
         (GOOD.replace("epochs: 3", "epochs: 0"), r"base: epochs: 0 is out of range: at least 1"),
         ("base: 3\n", r"base: 3 is not a mapping"),
         ("seed: 0\n", r"base: missing; found beside it: seed"),
-        ("bass: {}\n", r"bass: unknown section; known: code, seed"),
         ("base: [\n", r"params\.yaml: not YAML: "),
         ("- 1\n", r"found list, expected a mapping"),
     ],

@@ -37,6 +37,11 @@ def logits(probability_BC):
     return probability_BC.clamp_min(1e-12).log()
 
 
+def logs(probability_BC):
+    """What `divergence` compares, of a distribution."""
+    return logits(probability_BC)
+
+
 def uniform(logits_MBC):
     """KL(uniform || p) = -log C - mean_c log p[c]."""
     return -math.log(logits_MBC.shape[-1]) - logits_MBC.log_softmax(-1).mean(-1)

@@ -45,6 +45,11 @@ def logits(probability_BC):
     return probability_BC.clamp(1e-6, 1 - 1e-6).logit()
 
 
+def logs(probability_BC):
+    """What `divergence` compares, of a distribution."""
+    return softened(logits(probability_BC), 1.0)
+
+
 def uniform(logits_MBC):
     """KL(uniform || p): of each answer, KL(1/2 || p)."""
     return -(math.log(2) + (F.logsigmoid(logits_MBC) + F.logsigmoid(-logits_MBC)) / 2).sum(-1)

@@ -42,12 +42,11 @@ def run(main):
             wanted = " ".join([*(p.name.upper() for p in places), *(f"[{switch}]" for switch in switches)])
             raise ValueError(f"{len(given)} arguments, expected {len(places)}: {wanted or 'none'}")
         main(*(_typed(word, p) for word, p in zip(given, places, strict=True)), **chosen)
-    except (ValueError, OSError, EOFError, SafetensorError) as error:
-        _end(name, str(error))
     except Exception as error:
         if os.getenv("TRACEBACK"):
             raise
-        _end(name, _unforeseen(error))
+        foreseen = isinstance(error, (ValueError, OSError, EOFError, SafetensorError))
+        _end(name, str(error) if foreseen else _unforeseen(error))
     except KeyboardInterrupt:
         _end(name, "interrupted", 130)
 

@@ -11,6 +11,14 @@ import torch
 from torch import nn
 
 PIECES = 16
+FORMS = ("none", "plain", "sharpened")
+
+
+def counting(form):
+    """The module that a param names, or None."""
+    if form not in FORMS:
+        raise ValueError(f"counter: {form!r} is unknown; known: {', '.join(FORMS)}")
+    return None if form == "none" else Counter(sharpen=form == "sharpened")
 
 
 class Counter(nn.Module):
@@ -26,6 +34,8 @@ class Counter(nn.Module):
 
     def forward(self, box_BK4, logit_BK):
         edge, apart, near, same, same_apart, sure, sure_apart, trust = self.lines
+        if logit_BK.shape[1] < self.most:
+            raise ValueError(f"{logit_BK.shape[1]} boxes, where the {self.most} best are counted")
         logit_BN, best_BN = logit_BK.topk(self.most)
         weight_BN = logit_BN.sigmoid()
         box_BN4 = box_BK4.gather(1, best_BN.unsqueeze(2).expand(-1, -1, 4))

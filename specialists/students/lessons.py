@@ -16,10 +16,13 @@ class Lesson:
     def __init__(self, how, told, senses, data):
         self.how, self.senses, self.data, self.rows = how, senses, data, data.rows("train")
         teach = TEACHERS[how.teacher]
-        said = [teach(logits_MNC.float(), told["specialist"]).to(DEVICE) for logits_MNC in told["logits"]]
+        said = [
+            teach(logits_MNC.float(), told["specialist"], data.task).to(DEVICE)
+            for logits_MNC in told["logits"]
+        ]
         self.both_NC, self.only_INC = said[0], torch.stack(said[1:])
         if how.weights != "meta":
-            self.weight_IN = FIXED[how.weights](saliency(self.both_NC, self.only_INC))
+            self.weight_IN = FIXED[how.weights](saliency(self.both_NC, self.only_INC, data.task))
         elif DEVICE.type == "cuda":
             raise ValueError("weights: 'meta' needs a CPU, where an LSTM can be differentiated forwards")
 
@@ -34,8 +37,10 @@ class Lesson:
         return base_B + (self.weigh(base_B, aux_IB, position_B, generator) * aux_IB).sum(0), None
 
     def imitate(self, logits_BC, teacher_BC):
-        how = self.how
-        return how.strength * imitation(logits_BC, teacher_BC, temperature=how.temperature, form=how.form)
+        how, task = self.how, self.data.task
+        return how.strength * imitation(
+            logits_BC, teacher_BC, task, temperature=how.temperature, form=how.form
+        )
 
     def weigh(self, base_B, aux_IB, position_B, generator):
         """w_IB; learned ones learn from other examples of the training set, drawn with `generator`."""
@@ -44,4 +49,4 @@ class Lesson:
         rows, only_IBC = self.rows, self.only_INC[:, position_B]
         clean_B = torch.randint(len(rows), position_B.shape, generator=generator, device=DEVICE).cpu()
         seen, clean = self.data.batch(rows[position_B])[0], self.data.batch(rows[clean_B])
-        return self.senses.weigh(base_B, aux_IB, seen, only_IBC, self.imitate, *clean)
+        return self.senses.weigh(base_B, aux_IB, seen, only_IBC, self.imitate, clean, self.data.task)

@@ -17,7 +17,7 @@ import torch
 from torch import nn
 from torch.func import functional_call
 
-from specialists.answers import ensemble, label
+from specialists.answers import ensemble
 from specialists.base.runtime import precision
 from specialists.data.text import PADDING, UNKNOWN
 from specialists.networks.portable import plain
@@ -29,9 +29,9 @@ FORMS = ("kl", "mse")
 
 # From what the members say to one distribution; `specialist` is the member that an example is assigned to.
 TEACHERS = {
-    "mean": lambda logits_MBC, specialist_B: ensemble.mean(logits_MBC, label),
-    "member": lambda logits_MBC, specialist_B: label.distribution(logits_MBC[0]),
-    "choice": lambda logits_MBC, specialist_B: label.distribution(
+    "mean": lambda logits_MBC, specialist_B, task: ensemble.mean(logits_MBC, task),
+    "member": lambda logits_MBC, specialist_B, task: task.distribution(logits_MBC[0]),
+    "choice": lambda logits_MBC, specialist_B, task: task.distribution(
         logits_MBC[specialist_B, range(len(specialist_B))]
     ),
 }
@@ -98,18 +98,18 @@ class Blind(nn.Module):
         return self.ensemble(*alone(inputs, self.modality, self.absent_F, self.word))
 
 
-def imitation(logits_BC, teacher_BC, *, temperature: float, form: str):
+def imitation(logits_BC, teacher_BC, task, *, temperature: float, form: str):
     """T^2 KL(teacher at T || student at T), or T^2 times their squared distance, per example."""
-    log_s_BC, log_t_BC = distillation.softened(logits_BC, teacher_BC, label, temperature)
+    log_s_BC, log_t_BC = distillation.softened(logits_BC, teacher_BC, task, temperature)
     if form == "kl":
-        return temperature**2 * label.divergence(log_s_BC, log_t_BC)
-    return temperature**2 * (log_s_BC.exp() - log_t_BC.exp()).square().sum(1)
+        return temperature**2 * task.divergence(log_s_BC, log_t_BC)
+    return temperature**2 * (log_s_BC.exp() - log_t_BC.exp()).square().flatten(1).sum(1)
 
 
-def saliency(both_BC, only_IBC):
+def saliency(both_BC, only_IBC, task):
     """exp(-KL(teacher of both || teacher of one)): 1 where one modality says all that the teacher says."""
-    log_only_IBC, log_both_BC = only_IBC.clamp_min(1e-12).log(), both_BC.clamp_min(1e-12).log()
-    return (-label.divergence(log_only_IBC, log_both_BC.expand_as(log_only_IBC))).clamp_max(0).exp()
+    log_only_IBC, log_both_BC = task.logs(only_IBC), task.logs(both_BC)
+    return (-task.divergence(log_only_IBC, log_both_BC.expand_as(log_only_IBC))).clamp_max(0).exp()
 
 
 class Senses(nn.Module):
@@ -129,6 +129,10 @@ class Senses(nn.Module):
         self.every = method.every
         self.register_buffer("steps", torch.zeros((), dtype=torch.int64))
 
+    @property
+    def members(self):
+        return [self]
+
     def forward(self, *inputs, generator=None):
         with precision():
             said = [self.network(*inputs)]
@@ -141,7 +145,7 @@ class Senses(nn.Module):
         state = {name: value.clone() for name, value in self.network.named_buffers()}
         return functional_call(self.network, (theta or {}) | state, inputs)
 
-    def weigh(self, base_B, aux_IB, inputs, only_IBC, imitate, clean, target_B):
+    def weigh(self, base_B, aux_IB, inputs, only_IBC, imitate, clean, task):
         """w_IB, once the weigher has learned from what a virtual step would do to a clean batch."""
         self.steps += 1
         if (self.steps.item() - 1) % self.every:
@@ -158,7 +162,8 @@ class Senses(nn.Module):
             return torch.stack([imitate(*pair) for pair in zip(said, only_IBC, strict=True)])
 
         def meta(theta):
-            return label.loss(self._aside(clean, theta), target_B).mean()
+            inputs, target_B = clean
+            return task.loss(self._aside(inputs, theta), target_B).mean()
 
         with plain():
             self.weigher.learn(told_IB, RATE * meta_gradient(theta, step, aux, meta))

@@ -40,6 +40,11 @@ def checked(tree):
         _one_of(tree, "distill.teacher", [*table["generalists"], *methods], "the rows of table")
     else:
         _row(tree, "distill.network", _section(tree, "distill.network"), "networks")
+        if tree["distill"]["network"] == tree["network"]:
+            raise ValueError(
+                f"params.yaml: distill.network: {tree['network']!r} is the teacher's row; add another"
+            )
+        _one_of(tree, "k", counts[1:], "the numbers of table.members")
         _one_of(tree, "distill.champion", table["students"], "table.students")
         budgets = _section(tree, "distill.budgets")
         for row in table["students"]:
@@ -70,6 +75,8 @@ def takes_k(file):
 def _row(tree, place, row, section):
     """A row of a section that a place names; of networks and methods its file is there too."""
     rows = _section(tree, section)
+    if not isinstance(rows, dict):
+        raise ValueError(f"params.yaml: {section}: {rows!r} is {type(rows).__name__}, expected rows")
     if row not in rows:
         raise ValueError(f"params.yaml: {place}: {row!r} is not a row of {section}; known: {listed(rows)}")
     if not isinstance(rows[row], dict):

@@ -31,6 +31,13 @@ def stages(path, text=None):
     return found
 
 
+def sections(path="dvc.yaml"):
+    """The sections of params.yaml that the stages of a dvc.yaml read."""
+    text = here(path)
+    names = [name for stage in stages(path, text).values() for name in stage.get("params", [])]
+    return {name.split(".")[0] for name in FIELD.findall(text) + names} - {"item"}
+
+
 def here(path):
     """The text of a file of this folder; `at(revision)` reads it from git in the same way."""
     try:

@@ -2,8 +2,16 @@
 
 import math
 from dataclasses import dataclass
+from functools import partial
 
 import torch
+from torch import nn
+
+OPTIMIZERS = {
+    "adam": partial(torch.optim.Adam, fused=True),
+    "adamax": torch.optim.Adamax,
+    "sgd": partial(torch.optim.SGD, momentum=0.9, nesterov=True, fused=True),
+}
 
 
 @dataclass(frozen=True)
@@ -12,6 +20,8 @@ class Budget:
 
     It climbs to `lr` during the share `warmup` of all steps, then falls to `lr_end` along a half cosine; with
     `drops` it stays, times `factor` from each of these shares on. SGD is that of Nesterov, with momentum 0.9.
+    Delayed updates: a batch is computed in `parts`, whose gradients add up to its own; memory holds one part.
+    `clip`: the longest gradient of each member, 0 for any.
     """
 
     epochs: int
@@ -23,6 +33,8 @@ class Budget:
     warmup: float = 0.0
     drops: list[float] = ()
     factor: float = 0.1
+    parts: int = 1
+    clip: float = 0.0
 
     def __post_init__(self):
         if self.epochs < 1 or self.batch < 1:
@@ -31,8 +43,12 @@ class Budget:
             raise ValueError(f"lr_end {self.lr_end} is out of range: 0 to lr = {self.lr}")
         if all([self.drops, self.lr_end]):
             raise ValueError(f"lr_end: {self.lr_end} has no meaning beside drops, {self.drops}")
-        if self.optimizer not in ("adam", "sgd"):
-            raise ValueError(f"optimizer: {self.optimizer!r} is unknown; known: adam, sgd")
+        if self.optimizer not in OPTIMIZERS:
+            raise ValueError(f"optimizer: {self.optimizer!r} is unknown; known: {', '.join(OPTIMIZERS)}")
+        if not 1 <= self.parts <= self.batch:
+            raise ValueError(f"parts: {self.parts} is out of range: 1 to {self.batch}, the batch")
+        if not self.clip >= 0:
+            raise ValueError(f"clip: {self.clip} is out of range: at least 0")
         for name, share in (("warmup", self.warmup), *(("drops", drop) for drop in self.drops)):
             if not 0 <= share < 1:
                 raise ValueError(f"{name}: {share} is out of range: a share of all steps, below 1")
@@ -53,6 +69,14 @@ class Budget:
             {"params": weights, "weight_decay": self.weight_decay},
             {"params": [p for p in module.parameters() if p.ndim <= 1], "weight_decay": 0.0},
         ]
-        if self.optimizer == "adam":
-            return torch.optim.Adam(groups, lr=self.lr, fused=True)
-        return torch.optim.SGD(groups, lr=self.lr, momentum=0.9, nesterov=True, fused=True)
+        return OPTIMIZERS[self.optimizer](groups, lr=self.lr)
+
+    def pieces(self, batch):
+        """A batch in `parts` of equal size, the last perhaps smaller."""
+        return batch.split(math.ceil(len(batch) / self.parts))
+
+    def shorten(self, members):
+        """Clip the gradient of each member by itself, for members only train side by side."""
+        if self.clip:
+            for member in members:
+                nn.utils.clip_grad_norm_(member.parameters(), self.clip)

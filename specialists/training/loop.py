@@ -27,8 +27,9 @@ def fit(ensemble, data, loss, budget, seed, scratch):
     """Train all members on the same batches; returns (one record per epoch, seconds in all).
 
     `loss(logits_MBC, target_B, position_B, generator)` -> (loss_B, chosen_MB or None), where `position`
-    counts within the train split. Order and noise of an epoch depend on (seed, epoch) alone. What `data` must
-    offer is said in specialists/data/__init__.py; `scratch` is the file of the checkpoint.
+    counts within the train split. Order and noise of an epoch depend on (seed, epoch) alone, dropout on
+    (seed, step). What `data` must offer is said in specialists/data/__init__.py; it may have no rows of
+    `select`. `scratch` is the file of the checkpoint.
     """
     train = data.rows("train")
     examples = len(data.order(budget.batch, torch.Generator()))
@@ -51,20 +52,23 @@ def fit(ensemble, data, loss, budget, seed, scratch):
                 state |= {"loss": 0.0, "chosen": 0}
             ensemble.train()
             for position in order.split(budget.batch)[state["step"] - epoch * steps :]:
-                inputs, target = data.batch(train[position])
-                logits_MBC = ensemble(*inputs, generator=generator)
-                loss_B, chosen_MB = loss(logits_MBC, target, position, generator)
-                if (bad_B := ~loss_B.isfinite().cpu()).any():
-                    row, value = train[position][bad_B][0], loss_B[bad_B][0]
-                    raise ValueError(f"the loss of row {row} is {value} at step {state['step']}")
                 for group in optimizer.param_groups:
                     group["lr"] = budget.rate(state["step"] / (budget.epochs * steps))
+                torch.manual_seed(mix(seed, state["step"], "dropout"))
                 optimizer.zero_grad()
-                loss_B.mean().backward()
+                for piece in budget.pieces(position):
+                    inputs, target = data.batch(train[piece])
+                    logits_MBC = ensemble(*inputs, generator=generator)
+                    loss_B, chosen_MB = loss(logits_MBC, target, piece, generator)
+                    if (bad_B := ~loss_B.isfinite().cpu()).any():
+                        row, value = train[piece][bad_B][0], loss_B[bad_B][0]
+                        raise ValueError(f"the loss of row {row} is {value} at step {state['step']}")
+                    (loss_B.sum() / len(position)).backward()
+                    state["loss"] += loss_B.detach().double().sum().item()
+                    state["chosen"] = state["chosen"] + (0 if chosen_MB is None else chosen_MB.sum(1))
+                budget.shorten(ensemble.members)
                 optimizer.step()
                 state["step"] += 1
-                state["loss"] += loss_B.detach().double().sum().item()
-                state["chosen"] = state["chosen"] + (0 if chosen_MB is None else chosen_MB.sum(1))
                 progress.step()
                 if time.monotonic() - saved > SAVE_SECONDS and state["step"] % steps:
                     save()
@@ -76,12 +80,8 @@ def fit(ensemble, data, loss, budget, seed, scratch):
 
 
 def _record(ensemble, data, state, examples):
-    rows = data.rows("select")
-    logits_MBC = answer(ensemble, data, rows)
-    select = metrics.accuracy(logits_MBC, data.targets(rows), data.task)
-    record = {
-        "loss": state["loss"] / examples,
-        "select_top1": select["top1"],
-        "select_oracle": select["oracle"],
-    }
+    record, rows = {"loss": state["loss"] / examples}, data.rows("select")
+    if len(rows):
+        select = metrics.accuracy(answer(ensemble, data, rows), data.targets(rows), data.task)
+        record |= {"select_top1": select["top1"], "select_oracle": select["oracle"]}
     return record if isinstance(state["chosen"], int) else record | {"chosen": state["chosen"].tolist()}

@@ -24,6 +24,7 @@ from tqdm import tqdm
 from specialists.base.files import read_json, write_json
 
 FILES = {"features.f16": np.float16, "boxes.f32": np.float32, "images.i64": np.int64}
+LARGEST_FP16 = 65504
 TOGETHER = 256  # images between two points from which a killed conversion goes on
 
 
@@ -56,6 +57,8 @@ def load(folder):
 
 def convert(sources, folder, most=0):
     """Write the store of some TSV files; of each image the first `most` boxes are kept, or all."""
+    if Path(folder).exists():
+        raise ValueError(f"{folder}: is there already")
     sources, part = [*map(Path, sources)], Path(folder).with_name(f".{Path(folder).name}.part")
     read = [[path.name, path.stat().st_size] for path in sources]
     about = {"read": read, "most": most}
@@ -76,8 +79,8 @@ def convert(sources, folder, most=0):
         raise ValueError(f"{', '.join(map(str, sources))}: no images")
     counted = {key: state[key] for key in ("channels", "images", "boxes", "again")}
     write_json(part / "meta.json", about | counted)
-    (part / "state.json").unlink()
     os.rename(part, folder)
+    (Path(folder) / "state.json").unlink()
 
 
 def _begun(part, about):
@@ -128,8 +131,8 @@ def _image(path, at, line, channels):
     if channels and feature_NF.shape[1] != channels:
         found = feature_NF.shape[1]
         raise ValueError(f"{place}: image {image}: {found} features of a box, before {channels}")
-    if not np.isfinite(feature).all() or not np.isfinite(box).all():
-        raise ValueError(f"{place}: image {image}: a number that is not finite")
+    if not (np.abs(feature) <= LARGEST_FP16).all() or not np.isfinite(box).all():
+        raise ValueError(f"{place}: image {image}: a number that is not finite in fp16")
     return image, box.reshape(count, 4) / np.array([width, height] * 2, np.float32), feature_NF
 
 
