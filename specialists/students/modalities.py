@@ -108,7 +108,8 @@ def imitation(logits_BC, teacher_BC, task, *, temperature: float, form: str):
 
 def saliency(both_BC, only_IBC, task):
     """exp(-KL(teacher of both || teacher of one)): 1 where one modality says all that the teacher says."""
-    log_only_IBC, log_both_BC = task.logs(only_IBC), task.logs(both_BC)
+    log_only_IBC = task.logs(only_IBC.clamp_min(1e-12))
+    log_both_BC = task.logs(both_BC.clamp_min(1e-12))
     return (-task.divergence(log_only_IBC, log_both_BC.expand_as(log_only_IBC))).clamp_max(0).exp()
 
 
