@@ -32,12 +32,12 @@ def main():
     live = {name: entry for name, entry in lock.items() if name in stages}
     known = [made(live), made(lock)] if live != lock else [made(lock)]  # files of gone stages may lie about
     lines = {
-        name: [*differences(stage, lock[name], params, known)] if name in lock else ["has never run"]
+        name: [*differences(stage, lock[name], params, known)] if name in lock else NEVER
         for name, stage in stages.items()
     }
     found = [f"{name}: {line}" for name, each in lines.items() for line in each]
     found += [f"{path}: in git, but made by no stage; delete it" for path in orphans(made(lock))]
-    found += [f"{name}: without a machine in metrics/environment" for name in nowhere(made(live))]
+    found += nowhere(live)
     found += [f"{file}: code of a stage, is not in git" for file in untracked()]
     for name in {"report", "students"} & lines.keys():
         found += untrue(import_module(f"stages.{name}")) if not lines[name] else []
@@ -52,7 +52,8 @@ def main():
 def total(stages, lines, found):
     """The last line: how much was found, what was computed by other code that does the same, what follows."""
     paths = {name: pipeline.paths(stage) for name, stage in stages.items()}
-    since = [name for name in stages if accepted() & paths[name]["deps"].keys()]
+    ran = [name for name in stages if lines[name] != NEVER]
+    since = [name for name in ran if accepted() & paths[name]["deps"].keys()]
     stale = {name for name, each in lines.items() if each} - {"code"}  # its lists speak for themselves
     sources = pipeline.sources(paths)
     after = [name for name in stages if sources[name] & stale and name not in stale]
@@ -97,6 +98,7 @@ def changes(name, then, now):
         yield f"{name} was {then}, is {now}"
 
 
+NEVER = ["has never run"]
 BY_HAND, MISSING = "metrics/bench.json", "missing"
 
 
@@ -126,12 +128,19 @@ def untrue(stage):
         yield f"metrics/table.json: cannot be compared with its cells ({error})"
 
 
-def nowhere(made):
-    """Cells of which nobody knows on what they were computed."""
-    for path in made:
-        beside = path.replace("metrics/", "metrics/environment/", 1)
-        if path.startswith("metrics/cell") and beside not in _tracked():
-            yield path
+def nowhere(lock):
+    """Cells of which nobody knows on what they were computed; a portable one names its weights."""
+    weights = {out["md5"] for stage in lock.values() for out in stage.get("outs", [])}
+    for name, stage in lock.items():
+        for path in pipeline.locked(stage)["outs"]:
+            beside = path.replace(
+                "metrics/curves/" if "/curves/" in path else "metrics/", "metrics/environment/", 1
+            )
+            if path.startswith("metrics/cell") and beside not in _tracked():
+                yield f"{path}: without a machine in metrics/environment"
+            elif beside in _tracked() and pipeline.portable(stage) and path.startswith("metrics/curves/"):
+                if read_json(beside).get("made") not in weights:
+                    yield f"{beside}: is of other weights than those of {name}"
 
 
 def untracked():
