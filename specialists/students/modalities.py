@@ -103,7 +103,7 @@ def imitation(logits_BC, teacher_BC, task, *, temperature: float, form: str):
     log_s_BC, log_t_BC = distillation.softened(logits_BC, teacher_BC, task, temperature)
     if form == "kl":
         return temperature**2 * task.divergence(log_s_BC, log_t_BC)
-    return temperature**2 * (log_s_BC.exp() - log_t_BC.exp()).square().flatten(1).sum(1)
+    return temperature**2 * (log_s_BC.exp() - log_t_BC.exp()).square().sum(1)
 
 
 def saliency(both_BC, only_IBC, task):

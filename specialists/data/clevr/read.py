@@ -18,9 +18,8 @@ from safetensors.torch import load_file
 from specialists.answers import label
 from specialists.base.files import read_json
 from specialists.base.runtime import DEVICE
+from specialists.data.order import by_length
 from specialists.data.splits import SPLITS
-
-POOL = 16
 
 
 @dataclass(frozen=True)
@@ -35,14 +34,8 @@ class Features:
         return (self.questions["split"] == SPLITS.index(split)).nonzero().squeeze(1)
 
     def order(self, batch, generator):
-        """Positions within train for one epoch, shuffled, the questions of a batch alike in length.
-
-        The LSTM computes the padding too: sorting by length inside pools of batches halves its work.
-        """
-        length = self.questions["length"][self.rows("train")]
-        pools = torch.randperm(len(length), generator=generator).split(POOL * batch)
-        *full, last = torch.cat([pool[length[pool].argsort(stable=True)] for pool in pools]).split(batch)
-        return torch.cat([*(full[i] for i in torch.randperm(len(full), generator=generator)), last])
+        """Positions within train for one epoch, shuffled, the questions of a batch alike in length."""
+        return by_length(self.questions["length"][self.rows("train")], batch, generator)
 
     def batch(self, rows):
         """((image_BRF, tokens_BL, length_B), answer_B); tokens end with the longest question of the batch."""

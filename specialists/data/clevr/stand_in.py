@@ -30,7 +30,7 @@ def write(world: World, folder, processes=None):
     for kind in ("scenes", "questions"):
         (folder / kind).mkdir()
     asked = {}
-    for split, found in _parts(world, folder, processes or os.cpu_count()).items():
+    for split, found in parts(world, folder, _chunk, processes).items():
         scenes = [scene for part, _ in found for scene in part]
         questions = [question for _, part in found for question in part]
         questions = [{**question, "question_index": i} for i, question in enumerate(questions)]
@@ -41,15 +41,17 @@ def write(world: World, folder, processes=None):
     print(f"knowing a question's family alone answers {blind:.1f} % of val")
 
 
-def _parts(world, folder, processes):
-    """{split: [(scenes, questions) of each chunk]}"""
-    work = [(split, start) for split in SPLITS for start in range(0, world.images(split), CHUNK)]
-    parts = {split: [] for split in SPLITS}
-    with ProcessPoolExecutor(min(processes, len(work)), get_context("spawn"), _end_with_parent) as pool:
-        done = pool.map(partial(_chunk, world, folder), work)
-        for split, *part in tqdm(done, "stand_in", len(work), unit="chunk", disable=None):
-            parts[split].append(part)
-    return parts
+def parts(world, folder, chunk, processes=None, splits=SPLITS):
+    """{split: [what `chunk(world, folder, (split, first image))` made of each CHUNK of images]}"""
+    work = [(split, start) for split in splits for start in range(0, world.images(split), CHUNK)]
+    made, processes = {split: [] for split in splits}, min(processes or os.cpu_count(), len(work))
+    with ProcessPoolExecutor(processes, get_context("spawn"), _end_with_parent) as pool:
+        done = pool.map(partial(chunk, world, folder), work)
+        for place, part in tqdm(
+            zip(work, done, strict=True), "stand_in", len(work), unit="chunk", disable=None
+        ):
+            made[place[0]].append(part)
+    return made
 
 
 def _end_with_parent():
@@ -59,7 +61,7 @@ def _end_with_parent():
 
 
 def _chunk(world, folder, place):
-    """(split, scenes, questions) of up to CHUNK images, whose pictures are written on the way."""
+    """(scenes, questions) of up to CHUNK images, whose pictures are written on the way."""
     split, start = place
     rng, tally = random.Random(f"{world.seed} {split} {start}"), families.tallies()
     scenes, questions = [], []
@@ -71,7 +73,7 @@ def _chunk(world, folder, place):
         picture.save(folder / "images" / split / drawn["image_filename"], compress_type=zlib.Z_RLE)
         for asked in families.ask(drawn, world.questions_per_image, rng, tally):
             questions.append(_question(drawn, *asked))
-    return split, scenes, questions
+    return scenes, questions
 
 
 def _question(scene, family, text, program, answer):

@@ -1,1 +1,3 @@
 """VQA v2: free questions about photographs, each answered by ten people."""
+
+GROUP = "type of question"

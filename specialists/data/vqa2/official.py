@@ -1,5 +1,9 @@
 """The published JSON of VQA v2, a record at a time: questions, annotations, results, complementary pairs.
 
+ROOT/v2_OpenEnded_mscoco_SPLIT_questions.json, ROOT/v2_mscoco_SPLIT_annotations.json and, if there are any,
+ROOT/v2_mscoco_SPLIT_complementary_pairs.json; SPLIT is train2014 or val2014. Beside them boxes/*, features of
+boxes in any number of files, and images/SPLIT/COCO_SPLIT_ID.png or .jpg, which only pictures need.
+
 {"questions": [{"image_id", "question_id", "question"}]}
 {"annotations": [{"question_id", "image_id", "question_type", "answer_type", "multiple_choice_answer",
                   "answers": [{"answer_id", "answer", "answer_confidence"}] * 10}]}
@@ -8,11 +12,13 @@
 """
 
 from dataclasses import dataclass
+from pathlib import Path
 
 from specialists.base.files import read_json
 from specialists.data.records import Place, records
 
 ANSWER_TYPES = ("yes/no", "number", "other")
+SPLITS = ("train2014", "val2014")
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +38,16 @@ class Annotation:
     answer_type: str
     common: str
     answers: tuple[str, ...]
+
+
+def layout(root, split):
+    """The files of questions, of annotations and of pairs."""
+    names = "OpenEnded_mscoco_{}_questions", "mscoco_{}_annotations", "mscoco_{}_complementary_pairs"
+    return [Path(root) / f"v2_{name.format(split)}.json" for name in names]
+
+
+def picture(root, split, image, end="png"):
+    return Path(root) / f"images/{split}/COCO_{split}_{image:012d}.{end}"
 
 
 def questions(path):

@@ -8,12 +8,14 @@ boxes.f32      (boxes, 4) float32: x1 y1 x2 y2 as shares of the image
 images.i64     (images, 3) int64: image id, first box, number of boxes
 meta.json      channels, images, boxes; `most`, how many of an image were kept, all with 0; `again`, images
                that the files held twice, of which the first counts; `read`, names and sizes of the files
+state.json     how far the conversion is, and of which files
 
 Memory stays at one line; a conversion that was killed goes on after the last image that is whole.
 """
 
 import binascii
 import os
+import shutil
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -56,12 +58,16 @@ def load(folder):
 
 
 def convert(sources, folder, most=0):
-    """Write the store of some TSV files; of each image the first `most` boxes are kept, or all."""
-    if Path(folder).exists():
-        raise ValueError(f"{folder}: is there already")
+    """Write the store of some TSV files; of each image the first `most` boxes are kept, or all.
+
+    What is there already of the same files is left.
+    """
     sources, part = [*map(Path, sources)], Path(folder).with_name(f".{Path(folder).name}.part")
     read = [[path.name, path.stat().st_size] for path in sources]
-    about = {"read": read, "most": most}
+    about = {"read": read, "most": most, "changed": [path.stat().st_mtime_ns for path in sources]}
+    if _read(Path(folder) / "state.json").get("about") == about:
+        return
+    shutil.rmtree(folder, ignore_errors=True)
     state = _begun(part, about)
     total = sum(size for _, size in read)
     with (
@@ -78,15 +84,17 @@ def convert(sources, folder, most=0):
     if not state["images"]:
         raise ValueError(f"{', '.join(map(str, sources))}: no images")
     counted = {key: state[key] for key in ("channels", "images", "boxes", "again")}
-    write_json(part / "meta.json", about | counted)
+    write_json(part / "meta.json", {"read": read, "most": most} | counted)
     os.rename(part, folder)
-    (Path(folder) / "state.json").unlink()
+
+
+def _read(state):
+    return read_json(state) if state.exists() else {}
 
 
 def _begun(part, about):
     """What a killed conversion of the same files had reached; else nothing."""
-    state = part / "state.json"
-    if state.exists() and (found := read_json(state)).get("about") == about:
+    if (found := _read(part / "state.json")).get("about") == about:
         return found
     part.mkdir(parents=True, exist_ok=True)
     return {"about": about, "done": 0, "channels": 0, "images": 0, "boxes": 0, "again": 0}

@@ -4,10 +4,11 @@ An answer is learned if it is the common answer of enough questions. The list is
 give equal numbers, and travels with the weights: an index means nothing without it.
 """
 
-from collections import Counter
+from collections import Counter, defaultdict
 
 import numpy as np
 
+from specialists.data.vqa2.official import ANSWER_TYPES
 from specialists.data.vqa2.scoring import normalized, worth
 
 LEAST = 9  # questions; with train and val of the real data that leaves 3,129 answers
@@ -35,4 +36,42 @@ def packed(shares_of_each):
     found = np.zeros((len(shares_of_each), 2, max(most, 1)), np.float32)
     for row, each in zip(found, shares_of_each, strict=True):
         row[0, : len(each)], row[1, : len(each)] = [*each], [*each.values()]
+    return found
+
+
+def kinds(annotations, answers):
+    """The type of each answer: that of most questions to which somebody gave it, of equals the first."""
+    count = defaultdict(Counter)
+    for each in annotations:
+        for answer in map(normalized, each.answers):
+            count[answer][each.answer_type] += 1
+    return [max(ANSWER_TYPES, key=lambda kind: (count[answer][kind], kind == "other")) for answer in answers]
+
+
+class Words(int):
+    """How many words there are; perhaps with vectors to begin with, (words, E)."""
+
+    vectors = None
+
+
+def vectors(path, words):
+    """(words, E) float32 from a text file with a word and its numbers a line; zeros where it has none."""
+    place, found = {word: i for i, word in enumerate(words)}, None
+    try:
+        lines = open(path, encoding="utf-8")
+    except OSError as error:
+        raise ValueError(f"features.vectors: {path}: {error.strerror}") from None
+    with lines:
+        for number, line in enumerate(lines, 1):
+            word, *values = line.rstrip("\n").split(" ")
+            if word not in place:
+                continue
+            found = np.zeros((len(words), len(values)), np.float32) if found is None else found
+            try:
+                found[place[word]] = np.array(values, np.float32)
+            except ValueError:
+                said = f"{len(values)} values of {word!r}, expected {found.shape[1]} numbers"
+                raise ValueError(f"features.vectors: {path}: line {number}: {said}") from None
+    if found is None:
+        raise ValueError(f"features.vectors: {path}: none of {len(words)} words is in it")
     return found

@@ -1,0 +1,12 @@
+"""In which order questions come: alike in length within a batch, for a network computes the padding too."""
+
+import torch
+
+POOL = 16
+
+
+def by_length(length_N, batch, generator):
+    """Positions for one epoch: shuffled, and sorted inside pools of batches, which halves the padding."""
+    pools = torch.randperm(len(length_N), generator=generator).split(POOL * batch)
+    *full, last = torch.cat([pool[length_N[pool].argsort(stable=True)] for pool in pools]).split(batch)
+    return torch.cat([*(full[i] for i in torch.randperm(len(full), generator=generator)), last])

@@ -1,0 +1,179 @@
+"""VQA v2 under data.root -> a folder that every network on boxes reads; its files are described in read.py.
+
+Official train without images held out for selection (train), those images (select), official val (report);
+vocabularies, and which answer is of which type, are learned from the first alone, or answers from all, as the
+published lists are.
+"""
+
+import os
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from safetensors.numpy import save
+
+from specialists.answers import votes
+from specialists.base.files import digest, replacing, write_json
+from specialists.data import text
+from specialists.data.limits import within
+from specialists.data.splits import SPLITS, hold_out
+from specialists.data.vqa2 import official, store, vocabulary
+
+LEARNED = ("train", "all")
+
+
+@dataclass(frozen=True)
+class Data:
+    """The section `data` of params.yaml; `select`: the share of train images held out."""
+
+    format: str
+    root: str
+    select: float
+    seed: int
+
+    def __post_init__(self):
+        within(self, {"seed": (0, 2**31 - 1)})
+
+
+@dataclass(frozen=True)
+class Settings:
+    """The section `features` of params.yaml.
+
+    Of each image the `most` best boxes are kept, of which networks see the `boxes` best. `longest`: words of
+    a question. An answer is learned that is common to `least` questions of `answers`, train or all.
+    `vectors`: a text file of words and numbers (GloVe's), or ''.
+    """
+
+    most: int
+    boxes: int
+    longest: int
+    least: int
+    answers: str
+    vectors: str
+    threads: int
+
+    def __post_init__(self):
+        within(self, {"most": (1, 1000), "boxes": (1, self.most), "longest": (1, 1000), "least": (1, 10**6)})
+        if self.answers not in LEARNED:
+            raise ValueError(f"answers: {self.answers!r} is unknown; known: {', '.join(LEARNED)}")
+
+
+def prepare(data, settings, folder):
+    """Fill an empty folder; returns the numbers of boxes and answers, and what is known without looking."""
+    root = Path(data.root)
+    asked = {split: joined(root, split) for split in official.SPLITS}
+    converted(root, settings.most, folder / "boxes")
+    images = store.load(folder / "boxes").images
+    columns, words, answers, kinds = _columns(asked, images, data, settings)
+    with replacing(folder / "questions.safetensors") as draft:
+        draft.write_bytes(save(columns))
+    files = [
+        folder / "questions.safetensors",
+        *(folder / "boxes" / name for name in (*store.FILES, "meta.json")),
+    ]
+    if settings.vectors:
+        files.append(folder / "vectors.npy")
+        np.save(files[-1], vocabulary.vectors(settings.vectors, words))
+    families = sorted({each.question_type for _, found in asked.values() for each in found})
+    meta = {
+        "reader": "vqa2",
+        "words": words,
+        "answers": answers,
+        "kinds": kinds,
+        "families": families,
+        "splits": {name: int((columns["split"] == i).sum()) for i, name in enumerate(SPLITS)},
+        "boxes": settings.boxes,
+        "blind": blind(columns, len(answers)),
+        "digest": digest(*files),
+    }
+    write_json(folder / "meta.json", meta)
+    return {
+        "boxes": store.load(folder / "boxes").meta["boxes"],
+        "answers": len(answers),
+        "blind": meta["blind"],
+    }
+
+
+def joined(root, split):
+    """(questions, annotations) of a split, one to one in the order of the questions."""
+    asked, answered, _ = official.layout(root, split)
+    for path in (asked, answered):
+        if not path.exists():
+            raise ValueError(
+                f"{path}: not found. data.root ({root}) must hold v2_OpenEnded_mscoco_SPLIT_questions.json, "
+                "v2_mscoco_SPLIT_annotations.json, SPLIT being train2014 and val2014, and boxes/*.tsv: fetch "
+                "VQA v2 from https://visualqa.org; or set data.root back to data/stand_in, which the stand_in stage writes"
+            )
+    by_id = {each.id: each for each in official.annotations(answered)}
+    questions = [*official.questions(asked)]
+    for each in questions:
+        if each.id not in by_id or by_id[each.id].image != each.image:
+            raise ValueError(f"{answered}: no annotation of question {each.id} about image {each.image}")
+    if len(by_id) > len(questions):
+        known = {each.id for each in questions}
+        raise ValueError(
+            f"{asked}: no question {next(i for i in by_id if i not in known)}, which is annotated"
+        )
+    return questions, [by_id[each.id] for each in questions]
+
+
+def converted(root, most, folder):
+    """The store of all boxes; in scratch/ until it is whole, so that a killed conversion goes on."""
+    sources = sorted((root / "boxes").glob("*.tsv*"))
+    if not sources:
+        raise ValueError(
+            f"{root}/boxes: no *.tsv; expected bottom-up features, 36 or 10 to 100 boxes an image"
+        )
+    store.convert(sources, scratch := Path("scratch/boxes"), most)
+    shutil.copytree(scratch, folder, copy_function=os.link, ignore=lambda *_: ["state.json"])
+    shutil.rmtree(scratch)
+
+
+def _columns(asked, images, data, settings):
+    """(columns of all questions, words, answers, the type of each answer)"""
+    (questions, answered), (more, later) = asked.values()
+    ids = sorted({each.image for each in questions})
+    held = hold_out(len(ids), data.select, torch.Generator().manual_seed(data.seed))
+    split_of = dict(zip(ids, held.tolist(), strict=True))
+    split = [split_of[each.image] for each in questions] + [SPLITS.index("report")] * len(more)
+    questions, answered = [*questions, *more], [*answered, *later]
+    train = [i for i, each in enumerate(split) if each == SPLITS.index("train")]
+    words = text.vocabulary(questions[i].text for i in train)
+    answers = vocabulary.vocabulary(
+        answered if settings.answers == "all" else [answered[i] for i in train], settings.least
+    )
+    if not answers:
+        raise ValueError(f"{data.root}: no answer is common to {settings.least} questions, features.least")
+    places = {answer: i for i, answer in enumerate(answers)}
+    tokens, length = text.encode([each.text for each in questions], words, settings.longest)
+    families = {name: i for i, name in enumerate(sorted({each.question_type for each in answered}))}
+    row = {image: i for i, image in enumerate(images)}
+    for each in questions:
+        if each.image not in row:
+            raise ValueError(
+                f"{data.root}/boxes: no boxes of image {each.image}, which question {each.id} asks about"
+            )
+    columns = {
+        "tokens": tokens,
+        "length": length,
+        "split": np.array(split, np.int32),
+        "id": np.array([each.id for each in questions], np.int64),
+        "image": np.array([row[each.image] for each in questions], np.int32),
+        "family": np.array([families[each.question_type] for each in answered], np.int32),
+        "kind": np.array([official.ANSWER_TYPES.index(each.answer_type) for each in answered], np.int32),
+        "target": vocabulary.packed([vocabulary.shares(each.answers, places) for each in answered]),
+    }
+    return columns, words, answers, vocabulary.kinds([answered[i] for i in train], answers)
+
+
+def blind(columns, answers):
+    """Accuracy on report, in percent, of whoever knows the type of a question and the answers of train."""
+    target, family = torch.from_numpy(columns["target"]), torch.from_numpy(columns["family"]).long()
+    train, report = (torch.from_numpy(columns["split"] == SPLITS.index(name)) for name in ("train", "report"))
+    total = torch.zeros(int(family.max()) + 1, answers, dtype=torch.float64)
+    place_NA, share_NA = target[train].double().unbind(1)
+    family_NA = family[train].unsqueeze(1).expand_as(place_NA)
+    total.index_put_((family_NA, place_NA.long()), share_NA, accumulate=True)
+    return 100 * votes.right(total.argmax(1)[family[report]], target[report]).double().mean().item()

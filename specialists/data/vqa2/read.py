@@ -1,0 +1,100 @@
+"""What every network on boxes reads: a memory map of boxes with their features, and questions in columns.
+
+boxes/                  the store of store.py, without its state
+questions.safetensors   tokens (questions, longest) int16, left-aligned, 0 after the end; length, split, image
+                        (a place in the store), family (type of question), kind (type of answer) int32; id
+                        int64, the official one; target (questions, 2, most) float32, as votes.py has it
+vectors.npy             (words, E) float32 to begin with, if features.vectors names a file
+meta.json               reader; words (with padding and unknown), answers, kinds (the type of each answer),
+                        families, splits, boxes (how many networks see), digest of the others
+"""
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file
+
+from specialists.answers import votes
+from specialists.base.files import read_json
+from specialists.base.runtime import DEVICE
+from specialists.data.order import by_length
+from specialists.data.splits import SPLITS
+from specialists.data.vqa2 import store
+from specialists.data.vqa2.official import ANSWER_TYPES
+from specialists.data.vqa2.vocabulary import Words
+
+
+@dataclass(frozen=True)
+class Boxes:
+    store: store.Store
+    place_I2: np.ndarray  # first box and number of boxes of each image
+    questions: dict[str, torch.Tensor]
+    meta: dict
+    words: Words
+    boxes: int
+    task, kind_names = votes, ANSWER_TYPES
+
+    def best(self, boxes):
+        """The same data, of which networks see another number of boxes."""
+        return replace(self, boxes=boxes)
+
+    def rows(self, split):
+        return (self.questions["split"] == SPLITS.index(split)).nonzero().squeeze(1)
+
+    def order(self, batch, generator):
+        """Positions within train for one epoch, shuffled, the questions of a batch alike in length."""
+        return by_length(self.questions["length"][self.rows("train")], batch, generator)
+
+    def batch(self, rows):
+        """((image_BKF, box_BK4, tokens_BL, length_B), target_B2A); boxes that are not there are zero."""
+        length_B = self.questions["length"][rows].long()
+        tokens_BL = self.questions["tokens"][rows, : int(length_B.max())].long()
+        image_BKF, box_BK4 = self.seen(self.questions["image"][rows].numpy())
+        inputs = image_BKF, box_BK4, tokens_BL, length_B
+        return tuple(x.to(DEVICE) for x in inputs), self.targets(rows).to(DEVICE)
+
+    def seen(self, image_B):
+        """Features and corners of the best boxes of some images."""
+        image_BKF = np.zeros((len(image_B), self.boxes, self.store.meta["channels"]), np.float16)
+        box_BK4 = np.zeros((len(image_B), self.boxes, 4), np.float32)
+        features, boxes = self.store.features, self.store.boxes
+        for row, (first, count) in enumerate(self.place_I2[image_B].tolist()):
+            count = min(count, self.boxes)
+            image_BKF[row, :count] = features[first : first + count]
+            box_BK4[row, :count] = boxes[first : first + count]
+        return torch.from_numpy(image_BKF).float(), torch.from_numpy(box_BK4)
+
+    def kinds(self, rows):
+        """The type of the answer of each row, a position in `kind_names`."""
+        return self.questions["kind"][rows].long()
+
+    def targets(self, rows):
+        return self.questions["target"][rows]
+
+    def groups(self, rows):
+        """The type of each question, a position in `group_names`."""
+        return self.questions["family"][rows].long()
+
+    @property
+    def group_names(self):
+        return self.meta["families"]
+
+    @property
+    def shape(self):
+        """What the data give to a network: channels, words, answers."""
+        return self.store.meta["channels"], self.words, len(self.meta["answers"])
+
+
+def load(folder):
+    meta, boxes = read_json(folder / "meta.json"), store.load(folder / "boxes")
+    words = Words(len(meta["words"]))
+    try:
+        questions = load_file(folder / "questions.safetensors")
+        if (vectors := folder / "vectors.npy").exists():
+            words.vectors = torch.from_numpy(np.load(vectors))
+        place_I2 = np.array([*boxes.images.values()])
+    except (OSError, EOFError, ValueError, SafetensorError) as error:
+        raise ValueError(f"{folder}: cannot be read ({error}); run the features stage again") from None
+    return Boxes(boxes, place_I2, questions, meta, words, meta["boxes"])
