@@ -291,13 +291,24 @@ def test_words_for_people_need_no_proof(tiny, capsys):
 
 
 @pytest.mark.parametrize(
-    ("name", "old", "new"),
-    [("params.yaml", "some: {form: plain}", "some: {form: sharp}"), ("requirements.txt", "dvc==3", "dvc==4")],
+    ("name", "old", "new", "line"),
+    [
+        (
+            *("params.yaml", "compute: {mode: fast", "compute: {mode: slow"),
+            ".: base@line-0: compute is not what it was when it ran: compute again",
+        ),
+        (
+            "requirements.txt",
+            "dvc==3",
+            "dvc==4",
+            "requirements.txt is not that of HEAD: compute the numbers again",
+        ),
+    ],
 )
-def test_more_than_code_is_refused(tiny, name, old, new):
+def test_more_than_code_is_refused(tiny, name, old, new, line):
     replace(tiny / "specialists/loop.py", "[0, 1.0]", "[0, +1.0]")
     replace(tiny / name, old, new)
-    assert refused(tiny) == f"{name} is not that of HEAD: compute the numbers again"
+    assert refused(tiny) == line
 
 
 def test_a_combination_that_smoke_scale_lacks_is_refused(tiny):

@@ -57,9 +57,8 @@ def main(commit: str):
     rows = {each: [*rows_of(each, stale[each], old, new)] for each in stale}
     if waiting := [each for each in stale if any(row not in known for row in rows[each])]:
         stale = {each: stale[each] for each in waiting}  # what is proved is proved again only if all is
-    for name in ("requirements.txt", *(f"{each}/params.yaml".removeprefix("./") for each in stale)):
-        if (old.source / name).read_text() != (new.source / name).read_text():
-            raise ValueError(f"{name} is not that of {commit}: compute the numbers again")
+    if (old.source / "requirements.txt").read_text() != (new.source / "requirements.txt").read_text():
+        raise ValueError(f"requirements.txt is not that of {commit}: compute the numbers again")
     lists = [(each, name) for each in stale for name in set().union(*stale[each].values())]
     compare(
         old, new, {file for each, name in lists for tree in (old, new) for file in tree.lists[each][name][1]}
@@ -162,13 +161,19 @@ class Tree:
 def outdated(each, old, new):
     """Committed stage -> its lists that moved: the code of COMMIT computed it, and that of now is other."""
     shown, then, now, found = old.shown(each), old.lists[each], new.lists[each], {}
-    lock, live = ROOT / each / "dvc.lock", resolved(each, load(ROOT / each / "params.yaml"))
+    lock, params = ROOT / each / "dvc.lock", load(ROOT / each / "params.yaml")
+    live = resolved(each, params)
     for name, stage in pipeline.stages(lock).items() if lock.exists() else ():
         read = {each: dep["md5"] for dep in stage.get("deps", []) for each in listed([dep["path"]])}
         theirs = all(each in shown and read[each] == known_to_dvc(shown[each]) for each in read)
         moved = {each for each in read if theirs and each in now and then[each][0] != now[each][0]}
         if name in live and stage.get("outs") and moved:
             found[name] = moved
+            for section, value in pipeline.decided(stage).items():
+                if pipeline.section(params, section) != value:
+                    raise ValueError(
+                        f"{each}: {name}: {section} is not what it was when it ran: compute again"
+                    )
     return found
 
 
