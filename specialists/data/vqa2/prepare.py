@@ -104,7 +104,7 @@ def joined(root, split):
             raise ValueError(
                 f"{path}: not found. data.root ({root}) must hold v2_OpenEnded_mscoco_SPLIT_questions.json, "
                 "v2_mscoco_SPLIT_annotations.json, SPLIT being train2014 and val2014, and boxes/*.tsv: fetch "
-                "VQA v2 from https://visualqa.org; or set data.root back to data/stand_in, which stand_in writes"
+                "VQA v2 from https://visualqa.org, or set data.root back to data/stand_in"
             )
     by_id = {each.id: each for each in official.annotations(answered)}
     questions = [*official.questions(asked)]

@@ -1,0 +1,67 @@
+"""python -m stages.single NETWORK SEED NAME [--budget ROW] [--boxes K] [--teacher FILE]
+
+Train one network alone, by a tactic: another network, another budget (delayed updates), K boxes of an image,
+or taught by logits on train that another network wrote. Accuracy is by type of answer.
+
+reads   params: compute, networks.NETWORK, budgets.ROW (`base` if none is named); with --teacher taught;
+        data/features
+writes  models/NAME.safetensors; metrics/curves/NAME.json; metrics/NAME.json: accuracy in percent on select
+        and report, in all and by type; MiB that a step keeps for its backward pass; parameters
+"""
+
+import numpy as np
+import torch
+
+from specialists import data as prepared
+from specialists.answers import ballots
+from specialists.answers.ensemble import Ensemble, answer
+from specialists.base.command import run
+from specialists.base.files import write_json
+from specialists.base.params import configure, read
+from specialists.base.runtime import Compute, setup
+from specialists.networks import builder
+from specialists.students import distillation
+from specialists.training import checkpoint, memory, outputs
+from specialists.training.budget import Budget
+from specialists.training.loop import fit, mix
+
+
+def main(network: str, seed: int, name: str, *, budget: str = "base", boxes: str = "", teacher: str = ""):
+    setup(read("compute", Compute))
+    how, data = read(f"budgets.{budget}", Budget), prepared.load("data/features")
+    data = data.best(int(boxes)) if boxes else data
+    torch.manual_seed(mix("weights", network, "single", seed))
+    ensemble = Ensemble([builder(network, data.shape)()])
+    taught_NC = np.load(teacher, mmap_mode="r") if teacher else None
+    distill = configure("taught", distillation.distill) if teacher else None
+
+    def loss(logits_MBC, target_B, position_B, generator):
+        if taught_NC is None:
+            return data.task.loss(logits_MBC, target_B)[0], None
+        said_BC = torch.from_numpy(taught_NC[position_B.numpy()]).to(logits_MBC.device).float()
+        return distill(logits_MBC[0], data.task.distribution(said_BC), target_B, data.task), None
+
+    inputs = ["data/features/meta.json", *filter(None, [teacher])]
+    scratch = checkpoint.place(name, inputs, network, seed, budget, boxes)
+    curve, seconds = fit(ensemble, data, loss, how, mix("batches", network, "single", seed), scratch)
+    outputs.write(ensemble, f"models/{name}.safetensors", name, {"curve": curve}, seconds, scratch)
+    write_json(f"metrics/{name}.json", measured(ensemble, data, how))
+
+
+def measured(ensemble, data, budget):
+    """What metrics/NAME.json holds."""
+    result = {"parameters": sum(each.numel() for each in ensemble.parameters())}
+    for split in ("select", "report"):
+        rows = data.rows(split)
+        right_B = data.task.right(answer(ensemble, data, rows)[0].argmax(1), data.targets(rows))
+        result[split] = ballots.by_kind(right_B, data.kinds(rows), data.kind_names)
+    piece = budget.pieces(data.rows("train")[: budget.batch])[0]
+    inputs, target = data.batch(piece)
+    ensemble.train()
+    return result | {
+        "kept_mib": memory.kept(ensemble, inputs, lambda said: data.task.loss(said, target).sum())
+    }
+
+
+if __name__ == "__main__":
+    run(main)
