@@ -3,8 +3,9 @@
 The cells of the table by the metric of VQA v2 itself, from what people wrote instead of targets: in all, by
 type of answer and of question, and for pairs of pictures about which one question has two answers.
 
-reads   params: table, data.root; data/features, models/answers/cells, the annotations and pairs under data.root
-writes  models/results/CELL.json: answers to the questions of report, in the official form; metrics/official.json
+reads   params: table, data.root; data/features, models/answers/cells, annotations and pairs under data.root
+writes  models/results/CELL.json: answers to the questions of report, in the official form;
+        metrics/official.json
 """
 
 from pathlib import Path
