@@ -1,8 +1,8 @@
 """python -m stages.code
 
 Check what params.yaml names before anything trains, and list the code that each kind of stage, each network,
-each method and each format of data can run. Every other stage depends on one to four of these lists: a digest
-each, which comments and docstrings do not change.
+each method and each format of data can run, as far as this pipeline has stages that do. Every other stage
+depends on one to four of these lists: a digest each, which comments and docstrings do not change.
 
 It runs with every `dvc repro`, in half a second, and stales nothing where the digests are the same.
 
@@ -28,7 +28,10 @@ FOLDER = Path("code")
 def main():
     params = checked(load())
     read("table", Axes if "students" in params["table"] else Table)
-    known = sorted(pipeline.sections() | {"code"})
+    stages, known = (
+        pipeline.resolved(pipeline.stages("dvc.yaml"), params),
+        sorted(pipeline.sections() | {"code"}),
+    )
     for section in params:
         if section not in known:
             raise ValueError(
@@ -36,6 +39,7 @@ def main():
             )
     root = read("code", str)
     found, old = code.lists(root, params), code.accepted(root, code.here(root))
+    found = {name: found[name] for name in sorted(found.keys() & pipeline.lists(stages))}
     texts = code.written(found, old)
     with replacing("scratch/code.txt") as draft:
         draft.write_text(code.page(found, old))

@@ -1,10 +1,11 @@
-"""python -m stages.votes NETWORK SEED NAME
+"""python -m stages.votes SEED
 
-Many base models as one: the first 1, 5, ... of them by the mean of what they say (Eq. 7), by the majority and
-by voting on the type of the answer first, beside their oracle. The type of an answer was learned on train.
+Many networks as one: the first 1, 5, ... of the base models of SEED and of more single ones, by the mean of
+what they say (Eq. 7), by the majority and by voting on the type of the answer first, beside their oracle. The
+type of an answer was learned on train.
 
-reads   params: compute, networks.NETWORK, votes; data/features, models/base/NETWORK-sSEED
-writes  metrics/votes/NAME.json: accuracy in percent on select and report, in all and by type of answer
+reads   params: compute, networks, table.members, votes; data/features, models/base, models/more
+writes  metrics/votes/NETWORK-sSEED.json: accuracy in percent on select and report, in all and by type
 """
 
 from dataclasses import dataclass
@@ -23,24 +24,27 @@ from specialists.networks import builder
 
 @dataclass(frozen=True)
 class Votes:
-    """The section `votes`: which members there are, and the numbers of them that vote."""
+    """The section `votes`: seeds of single networks beside the base models, and how many of all vote."""
 
-    members: list[int]
+    network: str
+    more: list[int]
     sizes: list[int]
 
 
-def main(network: str, seed: int, name: str):
+def main(seed: int):
     setup(read("compute", Compute))
     votes, data = read("votes", Votes), prepared.load("data/features")
+    network, members = votes.network, read("table.members", list[int])
     kinds = data.kind_names
     kind_C = torch.tensor([kinds.index(kind) for kind in data.meta["kinds"]])
-    files = [f"models/base/{network}-s{seed}/m{member}.safetensors" for member in votes.members]
-    members = [load(file, builder(network, data.shape)) for file in files]
+    files = [f"models/base/{network}-s{seed}/m{member}.safetensors" for member in members]
+    files += [f"models/more/{network}-s{more}.safetensors" for more in votes.more]
+    ensembles = [load(file, builder(network, data.shape)) for file in files]
     result = {}
     for split in ("select", "report"):
         rows = data.rows(split)
         target, kind_B = data.targets(rows), data.kinds(rows)
-        logits_MBC = torch.cat([answer(member, data, rows) for member in members])
+        logits_MBC = torch.cat([answer(each, data, rows) for each in ensembles])
         result[split] = {}
         for size in votes.sizes:
             some_MBC = logits_MBC[:size]
@@ -52,7 +56,7 @@ def main(network: str, seed: int, name: str):
             right = {how: data.task.right(answer_B, target) for how, answer_B in said.items()}
             right["oracle"] = data.task.right(some_MBC.argmax(2), target).amax(0)
             result[split][size] = {how: ballots.by_kind(each, kind_B, kinds) for how, each in right.items()}
-    write_json(f"metrics/votes/{name}.json", result)
+    write_json(f"metrics/votes/{network}-s{seed}.json", result)
 
 
 if __name__ == "__main__":

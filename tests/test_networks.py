@@ -150,7 +150,7 @@ def test_a_row_names_its_file_or_has_its_name(row):
 @pytest.mark.parametrize(
     ("name", "settings", "message"),
     [
-        ("big", {}, "network: 'big' is not a file of specialists/networks; known: mlp, resnet20, san, vgg17"),
+        ("big", {}, "network: 'big' is not a file of specialists/networks; known: ban, box_san"),
         ("big", {"network": "resnet20"}, r"params.yaml: networks.big.width: missing; known: width"),
         ("resnet20", {"width": 2, "depth": 3}, r"networks.resnet20.depth: unknown key; known: width"),
         ("resnet20", {"width": "2"}, r"networks.resnet20.width: '2' is str, expected int"),
@@ -175,7 +175,7 @@ def test_only_portable_convolutions_are_held_to_avx2(row, monkeypatch, mode):
 
 
 def test_an_unknown_network_or_pool_is_named():
-    known = "known: mlp, resnet20, san, vgg17$"
+    known = "known: ban, box_san, butd, cti, mlp, resnet20, san, vgg17$"
     with pytest.raises(ValueError, match=f"network: 'sam' is not a file of specialists/networks; {known}"):
         network("sam")
     with pytest.raises(ValueError, match="pool: 'max' is unknown; known: last, mean"):

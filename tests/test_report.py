@@ -101,7 +101,7 @@ def test_params_that_name_what_there_is_are_handed_on():
 STUDENTS = {
     "table": {"students": ["alone", "kd"], "members": [0, 1], "seeds": [0]},
     "distill": {
-        "network": "san",
+        "network": "mlp",
         "champion": "kd",
         "budgets": {"long": {}},
         "methods": {"alone": {"budget": "long"}, "kd": {"budget": "long"}},
@@ -286,7 +286,10 @@ def test_the_committed_tables_say_what_the_committed_cells_say(folder):
             network,
             {name: read(f"cells/{name}.json") for name in names},
             alone,
-            read("cost.json"),
+            {
+                each: cost | read("environment/cost.json")["latency"][each]
+                for each, cost in read("cost.json").items()
+            },
         )
     else:
         kind, axes = tables, Table(**params["table"])

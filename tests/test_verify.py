@@ -184,7 +184,7 @@ CHANGES = {
             "models/base/san-s0/m1.safetensors\n      hash: md5\n      md5: ",
             "models/base/san-s0/m1.safetensors\n      hash: md5\n      md5: 0",
         ),
-        {"generalize", "specialize", "specialize_cell"},
+        {"generalize", "specialize", "specialize_cell", "metrics/environment/base/san-m1-s0.json"},
         "models/base/san-s0: is not what it was",
     ),
     "a command": (

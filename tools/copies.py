@@ -1,28 +1,36 @@
 """python -m tools.copies
 
 Write the root's dvc.yaml into every pipeline that shares it: copies, because of a link in a revision DVC
-reads the text. A test fails when they differ.
+reads the text. What a pipeline has beside that stands in its more.yaml. A test fails when they differ.
 
-reads   dvc.yaml
+reads   dvc.yaml, pipelines/*/more.yaml
 writes  pipelines/*/dvc.yaml
 """
 
-import shutil
 from pathlib import Path
 
 from specialists.base.command import run
+from specialists.base.files import replacing
 
 OWN = ("students",)  # pipelines with a text of their own
 
 
 def main():
     root = Path(__file__).parents[1]
-    for path in copies(root):
-        shutil.copy(root / "dvc.yaml", path)
+    for folder in sharing(root):
+        with replacing(folder / "dvc.yaml") as draft:
+            draft.write_text(text(root, folder))
 
 
-def copies(root):
-    return sorted(path for path in root.glob("pipelines/*/dvc.yaml") if path.parent.name not in OWN)
+def sharing(root):
+    """The folders of pipelines that share the root's text."""
+    folders = (path.parent for path in root.glob("pipelines/*/params.yaml"))
+    return sorted(folder for folder in folders if folder.name not in OWN)
+
+
+def text(root, folder):
+    more = folder / "more.yaml"
+    return (root / "dvc.yaml").read_text() + (more.read_text() if more.exists() else "")
 
 
 if __name__ == "__main__":

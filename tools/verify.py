@@ -130,7 +130,7 @@ def untrue(stage):
 
 def nowhere(lock):
     """Cells of which nobody knows on what they were computed; a portable one names its weights."""
-    weights = {out["md5"] for stage in lock.values() for out in stage.get("outs", [])}
+    weights = {out.get("md5") for stage in lock.values() for out in stage.get("outs", [])}
     for name, stage in lock.items():
         for path in pipeline.locked(stage)["outs"]:
             beside = path.replace(
@@ -192,7 +192,12 @@ def commits():
 
 @cache
 def _lists():
-    return code.lists(read("code", str), load())
+    params = load()
+    stages, found = (
+        pipeline.resolved(pipeline.stages("dvc.yaml"), params),
+        code.lists(read("code", str), params),
+    )
+    return {name: found[name] for name in found.keys() & pipeline.lists(stages)}
 
 
 @cache

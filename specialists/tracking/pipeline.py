@@ -89,6 +89,12 @@ def _path(item):
     return os.path.normpath(path), settings.get("cache", True)
 
 
+def lists(stages):
+    """The lists of code that some stages, filled in, read: `base`, `networks/san`."""
+    read = {path for stage in stages.values() for path in paths(stage)["deps"]}
+    return {path[len("code/") : -len(".txt")] for path in read if path.startswith("code/")}
+
+
 def locked(stage):
     """The paths that a stage of dvc.lock read and wrote."""
     return {kind: [each["path"] for each in stage.get(kind, [])] for kind in ("deps", "outs")}
