@@ -6,7 +6,7 @@ import torch.nn.functional as F
 from torch import nn
 from torch.nn.utils.parametrizations import weight_norm
 
-from specialists.data.vqa2.vocabulary import Words
+from specialists.data.vqa2.read import Words
 from specialists.networks import ban, box_san, boxes, butd, cti
 from specialists.networks.portable import plain
 

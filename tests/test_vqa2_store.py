@@ -6,7 +6,7 @@ import json
 import numpy as np
 import pytest
 
-from specialists.data.vqa2 import store
+from specialists.data.vqa2 import convert, store
 
 CHANNELS = 6
 
@@ -45,7 +45,7 @@ def same(folder, held, most=None):
 
 def test_the_store_holds_what_the_files_hold(published, tmp_path):
     paths, held = published
-    store.convert(paths, tmp_path / "store")
+    convert.convert(paths, tmp_path / "store")
     found = same(tmp_path / "store", held)
     assert {name: found.meta[name] for name in ("images", "boxes", "channels", "again", "most")} == {
         "images": 9,
@@ -59,7 +59,7 @@ def test_the_store_holds_what_the_files_hold(published, tmp_path):
 
 def test_the_first_boxes_are_kept(published, tmp_path):
     paths, held = published
-    store.convert(paths, tmp_path / "store", most=3)
+    convert.convert(paths, tmp_path / "store", most=3)
     assert same(tmp_path / "store", held, 3).meta["boxes"] == 1 + 2 + 3 * 7
 
 
@@ -78,9 +78,9 @@ def closing(files, *error):
 def test_killed_after_any_image_it_ends_in_the_same_bytes(published, tmp_path, monkeypatch, together, after):
     """A kill leaves what was written since the last mark, and half an image."""
     paths, _ = published
-    store.convert(paths, tmp_path / "whole")
+    convert.convert(paths, tmp_path / "whole")
     monkeypatch.setattr(store, "TOGETHER", together)
-    add, added = store._Files.add, []
+    add, added = convert._Files.add, []
 
     def dying(self, image, box_N4, feature_NF):
         if len(added) == after:
@@ -91,14 +91,16 @@ def test_killed_after_any_image_it_ends_in_the_same_bytes(published, tmp_path, m
         add(self, image, box_N4, feature_NF)
 
     with monkeypatch.context() as patch:
-        patch.setattr(store._Files, "add", dying)
-        patch.setattr(store._Files, "__exit__", closing)
+        patch.setattr(convert._Files, "add", dying)
+        patch.setattr(convert._Files, "__exit__", closing)
         with pytest.raises(Killed):
-            store.convert(paths, tmp_path / "store")
+            convert.convert(paths, tmp_path / "store")
     assert not (tmp_path / "store").exists()
     read = []
-    monkeypatch.setattr(store, "_image", lambda *given, real=store._image: (read.append(1), real(*given))[1])
-    store.convert(paths, tmp_path / "store")
+    monkeypatch.setattr(
+        store, "_image", lambda *given, real=convert._image: (read.append(1), real(*given))[1]
+    )
+    convert.convert(paths, tmp_path / "store")
     assert len(read) == 9 - after // together * together
     for path in (tmp_path / "whole").iterdir():
         assert (tmp_path / "store" / path.name).read_bytes() == path.read_bytes(), path.name
@@ -106,7 +108,7 @@ def test_killed_after_any_image_it_ends_in_the_same_bytes(published, tmp_path, m
 
 def test_an_image_that_comes_again_counts_once(published, tmp_path):
     paths, held = published
-    store.convert([*paths, paths[0]], tmp_path / "store")
+    convert.convert([*paths, paths[0]], tmp_path / "store")
     assert same(tmp_path / "store", held).meta["again"] == 5
 
 
@@ -135,7 +137,7 @@ def test_a_line_that_does_not_fit_is_named(published, tmp_path, change, complain
     path = published[0][0]
     path.write_text(change(path.read_text()))
     with pytest.raises(ValueError, match=complaint):
-        store.convert([path], tmp_path / "store")
+        convert.convert([path], tmp_path / "store")
     assert not (tmp_path / "store").exists()
 
 
@@ -145,5 +147,5 @@ def test_other_files_begin_anew(published, tmp_path):
     part.mkdir()
     (part / "features.f16").write_bytes(b"other")
     (part / "state.json").write_text(json.dumps({"about": {"read": [["c.tsv", 5]], "most": 0}, "done": 5}))
-    store.convert(paths, tmp_path / "store")
+    convert.convert(paths, tmp_path / "store")
     same(tmp_path / "store", held)

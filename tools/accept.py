@@ -193,10 +193,10 @@ def listed(paths):
 def planned(each, stale):
     """(pipeline, params, what DVC shall reproduce), for all code behind stale numbers."""
     params, scale = load(ROOT / each / "params.yaml"), small.overlaid(ROOT / each)
+    ks = params["table"].get("ks", [1])[:2]
+    some = {"members": max(3, 1 + max(ks)), "ks": 2, "seeds": 1}
     scale["table"] = params["table"] | {
-        axis: params["table"][axis][:some]
-        for axis, some in (("members", 3), ("ks", 2), ("seeds", 1))
-        if axis in params["table"]
+        axis: params["table"][axis][:first] for axis, first in some.items() if axis in params["table"]
     }
     live, needed, targets, kinds = resolved(each, params), {}, {}, {}
     for name in stale:

@@ -19,7 +19,7 @@ from specialists.base.files import digest, replacing, write_json
 from specialists.data import text
 from specialists.data.limits import within
 from specialists.data.splits import SPLITS, hold_out
-from specialists.data.vqa2 import official, store, vocabulary
+from specialists.data.vqa2 import convert, official, store, vocabulary
 
 LEARNED = ("train", "all")
 
@@ -82,6 +82,7 @@ def prepare(data, settings, folder):
         "words": words,
         "answers": answers,
         "kinds": kinds,
+        "kind_names": official.ANSWER_TYPES,
         "families": families,
         "splits": {name: int((columns["split"] == i).sum()) for i, name in enumerate(SPLITS)},
         "boxes": settings.boxes,
@@ -126,7 +127,7 @@ def converted(root, most, folder):
         raise ValueError(
             f"{root}/boxes: no *.tsv; expected bottom-up features, 36 or 10 to 100 boxes an image"
         )
-    store.convert(sources, scratch := Path("scratch/boxes"), most)
+    convert.convert(sources, scratch := Path("scratch/boxes"), most)
     shutil.copytree(scratch, folder, copy_function=os.link, ignore=lambda *_: ["state.json"])
     shutil.rmtree(scratch)
 

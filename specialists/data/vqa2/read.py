@@ -6,7 +6,7 @@ questions.safetensors   tokens (questions, longest) int16, left-aligned, 0 after
                         int64, the official one; target (questions, 2, most) float32, as votes.py has it
 vectors.npy             (words, E) float32 to begin with, if features.vectors names a file
 meta.json               reader; words (with padding and unknown), answers, kinds (the type of each answer),
-                        families, splits, boxes (how many networks see), digest of the others
+                        kind_names, families, splits, boxes (how many networks see), digest of the others
 """
 
 from dataclasses import dataclass, replace
@@ -22,8 +22,12 @@ from specialists.base.runtime import DEVICE
 from specialists.data.order import by_length
 from specialists.data.splits import SPLITS
 from specialists.data.vqa2 import store
-from specialists.data.vqa2.official import ANSWER_TYPES
-from specialists.data.vqa2.vocabulary import Words
+
+
+class Words(int):
+    """How many words there are; perhaps with vectors to begin with, (words, E)."""
+
+    vectors = None
 
 
 @dataclass(frozen=True)
@@ -34,7 +38,7 @@ class Boxes:
     meta: dict
     words: Words
     boxes: int
-    task, kind_names = votes, ANSWER_TYPES
+    task = votes
 
     def best(self, boxes):
         """The same data, of which networks see another number of boxes."""
@@ -76,6 +80,10 @@ class Boxes:
     def groups(self, rows):
         """The type of each question, a position in `group_names`."""
         return self.questions["family"][rows].long()
+
+    @property
+    def kind_names(self):
+        return self.meta["kind_names"]
 
     @property
     def group_names(self):

@@ -48,12 +48,6 @@ def kinds(annotations, answers):
     return [max(ANSWER_TYPES, key=lambda kind: (count[answer][kind], kind == "other")) for answer in answers]
 
 
-class Words(int):
-    """How many words there are; perhaps with vectors to begin with, (words, E)."""
-
-    vectors = None
-
-
 def vectors(path, words):
     """(words, E) float32 from a text file with a word and its numbers a line; zeros where it has none."""
     place, found = {word: i for i, word in enumerate(words)}, None
