@@ -79,7 +79,7 @@ def test_killed_after_any_image_it_ends_in_the_same_bytes(published, tmp_path, m
     """A kill leaves what was written since the last mark, and half an image."""
     paths, _ = published
     convert.convert(paths, tmp_path / "whole")
-    monkeypatch.setattr(store, "TOGETHER", together)
+    monkeypatch.setattr(convert, "TOGETHER", together)
     add, added = convert._Files.add, []
 
     def dying(self, image, box_N4, feature_NF):
