@@ -98,7 +98,7 @@ def test_killed_after_any_image_it_ends_in_the_same_bytes(published, tmp_path, m
     assert not (tmp_path / "store").exists()
     read = []
     monkeypatch.setattr(
-        store, "_image", lambda *given, real=convert._image: (read.append(1), real(*given))[1]
+        convert, "_image", lambda *given, real=convert._image: (read.append(1), real(*given))[1]
     )
     convert.convert(paths, tmp_path / "store")
     assert len(read) == 9 - after // together * together
