@@ -8,7 +8,7 @@ It runs with every `dvc repro`, in half a second, and stales nothing where the d
 
 reads   params.yaml; stages/**/*.py, specialists/**/*.py, accepted.csv
 writes  code/STAGE.txt, code/networks/ROW.txt, code/methods/ROW.txt; of the formats of specialists/data:
-        code/data/FORMAT.txt, code/stand_in/FORMAT.txt, code/features/FORMAT.txt;
+        code/data/FORMAT.txt, code/stand_in/FORMAT.txt, code/features/FORMAT.txt, code/picture/FORMAT.txt;
         scratch/code.txt: every list with its files, for people
 """
 

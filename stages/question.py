@@ -17,7 +17,6 @@ from specialists import data
 from specialists.answers.ensemble import mean
 from specialists.base.command import run
 from specialists.base.params import load, read
-from specialists.data.clevr import official
 from specialists.tables import figures
 from specialists.tables.rows import Table, cell
 from specialists.tables.titles import titles
@@ -27,26 +26,35 @@ def main(network: str):
     axes, called = read("table", Table), titles(load()["methods"])
     k, seed, prepared = axes.ks[0], axes.seeds[0], data.load("data/features")
     logits = {f"{called[m]}, k = {k}": said(cell(network, m, k, seed)) for m in axes.methods}
-    questions = official.read(read("data.root", str), "val")
-    figures.save(one_question(logits, prepared, questions), f"metrics/questions/{network}.png")
+    place, (row, target) = clearest(logits, prepared)
+    text, path = data.part(read("data.format", str), "picture").shown(read("data.root", str), prepared, row)
+    shown, right = distributions(logits, place, target, prepared)
+    with Image.open(path, formats=["PNG", "JPEG"]) as picture:
+        drawn = figures.distributions(shown, prepared.meta["answers"], right, text, picture.convert("RGB"))
+    figures.save(drawn, f"metrics/questions/{network}.png")
 
 
-def one_question(logits, prepared, questions):
-    """The question on which the last method most clearly says what the others do not."""
-    rows, answers = prepared.rows("report"), prepared.meta["answers"]
-    label_B, task = prepared.targets(rows), prepared.task
-    *others, last = (
-        mean(logits_MBC, task).gather(1, label_B.unsqueeze(1)).squeeze(1) for logits_MBC in logits.values()
-    )
-    row = (last - torch.stack(others).amax(0) if others else last).argmax().item()
-    shown = {}
+def clearest(logits, prepared):
+    """The question of report on which the last method most clearly says what the others do not: where it
+    stands there, its row and its target."""
+    rows, task = prepared.rows("report"), prepared.task
+    target_B = prepared.targets(rows)
+    *others, last = ((-task.nll(mean(each, task), target_B)).exp() for each in logits.values())
+    place = (last - torch.stack(others).amax(0) if others else last).argmax().item()
+    return place, (rows[place].item(), target_B[place : place + 1])
+
+
+def distributions(logits, place, target_1, prepared):
+    """(title -> what each member says, which is surest, what their mean says; the right answer)"""
+    task, answers, shown = prepared.task, prepared.meta["answers"], {}
     for title, logits_MBC in logits.items():
-        loss_M1 = task.loss(logits_MBC[:, row : row + 1], label_B[row : row + 1])
-        best = answers[mean(logits_MBC, task)[row].argmax()]
-        shown[title] = (task.distribution(logits_MBC[:, row]).numpy(), loss_M1.argmin().item(), best)
-    with Image.open(questions.images[questions.image[row]], formats=["PNG"]) as picture:
-        image = picture.convert("RGB")
-    return figures.distributions(shown, answers, answers[label_B[row]], questions.text[row], image)
+        one_M1C = logits_MBC[:, place : place + 1]
+        surest = task.loss(one_M1C, target_1).argmin().item()
+        best = answers[mean(one_M1C, task)[0].argmax()]
+        shown[title] = (task.distribution(one_M1C[:, 0]).numpy(), surest, best)
+    every_C = torch.arange(len(answers))
+    right_C = task.right(every_C, target_1.expand(len(answers), *target_1.shape[1:]))
+    return shown, answers[right_C.int().argmax() if right_C.dtype == torch.bool else right_C.argmax()]
 
 
 def said(cell):

@@ -19,7 +19,7 @@ from specialists.base.params import load
 from specialists.tables.rows import cell
 from specialists.tracking import pipeline
 
-MARKED = re.compile(r"(<!-- (\S*?)metrics/table\.md -->\n).*?(<!-- end -->)", re.DOTALL)
+MARKED = re.compile(r"(<!-- (\S*?)metrics/(table|slides)\.md -->\n).*?(<!-- end -->)", re.DOTALL)
 
 
 def main():
@@ -40,7 +40,9 @@ def filled(text, name, root):
     up = "../" * name.count("/")
 
     def table(marked):
-        opening, folder, end = marked.groups()
+        opening, folder, kind, end = marked.groups()
+        if kind == "slides":
+            return opening + (root / f"{folder}metrics/slides.md").read_text() + end
         return opening + linked(root, folder).replace("](", f"]({up}") + origin(root / folder) + end
 
     return MARKED.sub(table, text)
@@ -52,12 +54,12 @@ def faults(root):
     for name in pages(root):
         try:
             text = (root / name).read_text()
-            marked += [f"{m[2]}metrics/table.md" for m in MARKED.finditer(text)]
+            marked += [f"{m[2]}metrics/{m[3]}.md" for m in MARKED.finditer(text)]
             if filled(text, name, root) != text:
                 yield name, "a table or its links are not as computed; run python -m tools.pages"
         except (OSError, ValueError, KeyError) as error:
             yield name, f"cannot be compared with the tables ({error})"
-    for table in output("git", "ls-files", "*metrics/table.md", folder=root).split():
+    for table in output("git", "ls-files", "*metrics/table.md", "*metrics/slides.md", folder=root).split():
         if marked.count(table) != 1:
             yield table, f"{marked.count(table)} times between markers in README.md and docs/, not once"
 

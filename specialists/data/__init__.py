@@ -1,7 +1,8 @@
 """Data sets, a folder each, and what was prepared of one, for whatever trains and evaluates on it.
 
 A folder has official.py (the published format), stand_in.py (a small one of our own in that format),
-prepare.py (from the format to what networks read) and read.py, whose `load` gives an object that offers
+prepare.py (from the format to what networks read), perhaps picture.py (a question with its picture, for
+networks that are `pictured`), and read.py, whose `load` gives an object that offers
 
 rows(split)                 the rows of train, select or report
 order(batch, generator)     positions within train for one epoch, to be cut into batches

@@ -16,6 +16,7 @@ from pathlib import Path
 
 PACKAGES = ("stages", "specialists")
 # They run the command line, record the machine and say how far it is; they cannot change a number.
+PARTS = {"data": "read", "stand_in": "stand_in", "features": "prepare", "picture": "picture"}
 HARMLESS = {f"specialists/base/{name}.py" for name in ("command", "environment", "progress")}
 DIGEST = re.compile("[0-9a-f]{16}")
 COLUMNS = ["pipeline", "list", "old", "new", "commit", "evidence"]
@@ -119,7 +120,7 @@ def _starts(root, params):
             raise ValueError(f"params.yaml: {room}: {params.get(room)!r}, expected a mapping of rows")
         for row, settings in params[room].items():
             found[f"{room}/{row}"] = _of_row(root / "specialists" / room, row, settings)
-    for kind, name in (("data", "read"), ("stand_in", "stand_in"), ("features", "prepare")):
+    for kind, name in PARTS.items():
         for path in root.glob(f"specialists/data/*/{name}.py"):
             found[f"{kind}/{path.parent.name}"] = path
     return found

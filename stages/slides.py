@@ -1,0 +1,70 @@
+"""python -m stages.slides
+
+Collect single networks and votes into the tables of the slides: networks, boxes, updates, the student of the
+teacher that is told, and ensembles. Seconds are those of the machine that trained.
+
+reads   params: singles, table.seeds, votes; metrics/singles, metrics/votes, metrics/environment/singles,
+        slides.csv
+writes  metrics/slides.json, metrics/slides.md
+"""
+
+from dataclasses import dataclass
+
+from specialists.base.command import run
+from specialists.base.files import read_json, replacing, write_json
+from specialists.base.params import read
+from specialists.tables import slides
+
+
+@dataclass(frozen=True)
+class Singles:
+    """The section `singles`: which networks alone, and of one `network` which boxes and budgets."""
+
+    seeds: list[int]
+    networks: list[str]
+    network: str
+    boxes: list[int]
+    budgets: list[str]
+    teacher: str
+    student: str
+
+
+def main():
+    tables, paper = collected(), slides.published()
+    write_json("metrics/slides.json", tables)
+    with replacing("metrics/slides.md") as draft:
+        draft.write_text("\n".join(slides.markdown(title, rows, paper) for title, rows in tables.items()))
+
+
+def collected():
+    """Title -> row -> numbers."""
+    axes, network = read("singles", Singles), read("votes.network", str)
+    names = {
+        "Networks": axes.networks,
+        "Boxes": [f"boxes_{each}" for each in axes.boxes],
+        "Delayed updates": [axes.network, *axes.budgets],
+        "Taught by a teacher that is told the answer": [axes.student, "taught"],
+    }
+    made = {
+        title: {name: slides.single(name, axes.seeds, metrics, spent) for name in rows}
+        for title, rows in names.items()
+    }
+    votes = {
+        f"{size} {how}": slides.voted(network, read("table.seeds", list[int]), size, how, metrics)
+        for size in read("votes.sizes", list[int])
+        for how in slides.HOW
+        if size > 1 or how == "mean"
+    }
+    return made | {"Ensembles": votes}
+
+
+def metrics(name):
+    return read_json(f"metrics/{name}.json")
+
+
+def spent(name):
+    return read_json(f"metrics/environment/{name}.json")["wall_seconds"]
+
+
+if __name__ == "__main__":
+    run(main)
