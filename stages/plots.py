@@ -4,7 +4,8 @@ Draw the table: accuracy against k, top-1 against oracle, calibration; and of it
 its first k), curves, accuracy by family. Reads what is committed alone, so that it can be drawn again in any
 clone.
 
-reads   params: table, and titles from methods; metrics/table.json, metrics/curves, metrics/families
+reads   params: table, data.format, and titles from methods; metrics/table.json, metrics/curves,
+        metrics/families
 writes  metrics/plots/*.png
 """
 
@@ -14,6 +15,7 @@ from specialists.base.params import load, read
 from specialists.tables import plots
 from specialists.tables.figures import save
 from specialists.tables.rows import Table, cell, name
+from specialists.tables.titles import group
 
 
 def main():
@@ -41,7 +43,8 @@ def main():
         }
         save(plots.curves(bases, cells, network.upper(), looks), f"metrics/plots/curves-{network}.png")
         families = {looks[row[1]].titled(row[2]): groups[row]["report"] for row in mine}
-        save(plots.heat(families, f"{network.upper()}, by family"), f"metrics/plots/families-{network}.png")
+        path = f"metrics/plots/families-{network}.png"
+        save(plots.heat(families, network.upper(), group(read("data.format", str))), path)
 
 
 if __name__ == "__main__":

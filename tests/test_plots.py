@@ -27,7 +27,7 @@ def test_a_line_per_method_with_k_and_a_level_line_without():
 
 
 def test_families_of_a_kind_are_one_column_with_their_mean():
-    figure = plots.heat({"IE": {"zero_hop 0": 10.0, "zero_hop 12": 30.0, "people": 70.0}}, "title")
+    figure = plots.heat({"IE": {"zero_hop 0": 10.0, "zero_hop 12": 30.0, "people": 70.0}}, "title", "family")
     assert [text.get_text() for text in figure.axes[0].get_xticklabels()] == ["zero_hop", "people"]
     assert [text.get_text() for text in figure.axes[0].texts] == ["20", "70"]
 

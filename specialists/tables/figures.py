@@ -25,7 +25,7 @@ def save(figure, path):
     plt.close(figure)
 
 
-def specialization(counts, families, title, kind):
+def specialization(counts, families, title, group):
     """Figure 3: of the training examples of each family (a column), the share assigned to each member."""
     count_FM = np.array(counts, float)
     share_MF = (count_FM / np.maximum(count_FM.sum(1, keepdims=True), 1)).T
@@ -34,7 +34,7 @@ def specialization(counts, families, title, kind):
     image = axes.imshow(share_MF, aspect="auto", cmap="viridis", vmin=0, vmax=1)
     axes.set_yticks(range(members), [f"S{m + 1}" for m in range(members)])
     axes.set_xticks(range(0, columns, 5))
-    axes.set_xlabel(kind)
+    axes.set_xlabel(group)
     spans = _spans(families)
     level = columns > 2 * len(spans)  # names of single columns stand askew
     place = {"ha": "center"} if level else {"ha": "left", "rotation": 35, "rotation_mode": "anchor"}
@@ -47,10 +47,16 @@ def specialization(counts, families, title, kind):
 
 
 def _spans(families):
-    """(name, first, last) of each run of families that share the words before their number."""
-    names = [family.rsplit(" ", 1)[0] for family in families]
+    """(name, first, last) of each run of families of a kind."""
+    names = [kind(family) for family in families]
     starts = [i for i, name in enumerate(names) if i == 0 or names[i - 1] != name]
     return [(names[a], a, b - 1) for a, b in zip(starts, [*starts[1:], len(names)], strict=True)]
+
+
+def kind(family):
+    """The families of a kind differ in the number at the end."""
+    word, _, number = family.rpartition(" ")
+    return word if number.isdecimal() else family
 
 
 def distributions(methods, answers, truth, question, picture):

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 from matplotlib.lines import Line2D
 
-from specialists.tables.figures import plt
+from specialists.tables.figures import kind, plt
 from specialists.tables.titles import source, titles
 
 GREY, VIOLET = "#57606a", "#8250df"  # generalists; the student
@@ -74,7 +74,12 @@ def against_k(rows, networks, looks):
     return figure
 
 
-NAMES = {"top1": "top-1 in %", "oracle": "oracle in %", "ece": "ECE in % (lower is better)", "nll": "NLL"}
+NAMES = {
+    "top1": "top-1 in %",
+    "oracle": "oracle in %",
+    "ece": "ECE in % (lower is better)",
+    "nll": "NLL (lower is better)",
+}
 
 
 def _lines(axes, rows, number, looks):
@@ -113,9 +118,9 @@ def against_oracle(rows, networks, looks):
         ]
         for k in dict.fromkeys(row["k"] for row in mine):
             legend.append(_mark(mark(k), f"k = {k}" if k else "no k", color="#24292f", fillstyle="none"))
-        axes.legend(handles=legend, fontsize=8)
         axes.set(xlabel=NAMES["oracle"], ylabel=NAMES["top1"], title=network.upper())
         axes.grid(alpha=0.3)
+    axes.legend(handles=legend, fontsize=8, loc="upper left", bbox_to_anchor=(1, 1))
     return figure
 
 
@@ -141,9 +146,9 @@ def curves(bases, cells, title, looks):
     return figure
 
 
-def heat(values, title):
-    """Accuracy by family of questions or images: `values` maps a row's title to {family: percent}."""
-    names = list(dict.fromkeys(_kind(family) for row in values.values() for family in row))
+def heat(values, title, group):
+    """Accuracy by family, which the data call `group`: `values` maps a row's title to {family: percent}."""
+    names = list(dict.fromkeys(kind(family) for row in values.values() for family in row))
     shown = np.array([[_mean(row, name) for name in names] for row in values.values()])
     figure, axes = plt.subplots(figsize=(2.6 + 0.62 * len(names), 1.9 + 0.36 * len(values)))
     image = axes.imshow(shown, aspect="auto", cmap="viridis")
@@ -154,19 +159,13 @@ def heat(values, title):
         for c, value in enumerate(row):
             ink = "white" if value < middle else "black"
             axes.text(c, r, f"{value:.0f}", ha="center", va="center", fontsize=8, color=ink)
-    axes.set_title(title)
-    figure.colorbar(image, ax=axes, label="top-1 in %, mean over families", pad=0.01)
+    axes.set_title(f"{title} by {group}, first seed")
+    figure.colorbar(image, ax=axes, label="top-1 in %", pad=0.01)
     return figure
 
 
-def _kind(family):
-    """The families of a kind differ in the number at the end."""
-    word, _, number = family.rpartition(" ")
-    return word if number.isdecimal() else family
-
-
 def _mean(row, name):
-    return np.mean([value for family, value in row.items() if _kind(family) == name])
+    return np.mean([value for family, value in row.items() if kind(family) == name])
 
 
 def reliability(bins, networks, looks):
@@ -202,8 +201,8 @@ def calibration(rows, networks, looks):
             mean = [row["report"][number]["mean"] for row in mine]
             colours = [looks[row["method"]].colour for row in mine]
             axes.bar(names, mean, yerr=spread(mine, number), capsize=2, color=colours)
+            axes.set_xticks(range(len(names)), names, rotation=50, ha="right", rotation_mode="anchor")
             axes.set_title(f"{network.upper()}: {NAMES[number]}")
-            axes.tick_params(axis="x", rotation=70)
             axes.grid(axis="y", alpha=0.3)
     figure.tight_layout()
     return figure
