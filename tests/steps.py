@@ -28,12 +28,18 @@ from specialists.data.clevr.world import World, scene  # noqa: E402
 from specialists.data.records import Place  # noqa: E402
 from specialists.eyes import scene_cnn  # noqa: E402
 from specialists.methods import cmcl, mcl, mcl_kd  # noqa: E402
-from specialists.networks import mlp, resnet20, san, vgg17  # noqa: E402
+from specialists.networks import ban, box_san, butd, mlp, resnet20, san, vgg17  # noqa: E402
 from specialists.students.distillation import distill  # noqa: E402
 from specialists.students.modalities import imitation  # noqa: E402
 from specialists.training.budget import Budget  # noqa: E402
 from specialists.training.loop import fit  # noqa: E402
 
+HEAD = {"classifier_hidden": 520, "dropout": 0.3, "attention_dropout": 0.2}
+ON_BOXES = {
+    butd: {"hidden": 32, "activation": "swish", **HEAD},
+    ban: {"glimpses": 2, "activation": "relu", "counter": "sharpened", **HEAD},
+    box_san: {"attention": 16, "glimpses": 2, "hidden": 32, "dropout": 0.3, "counter": "plain"},
+}
 WORDS, CELLS, CHANNELS, ANSWERS = 12, 12, 8, 28
 ASKED = 45  # of a batch, so that there are 540 words and 540 cells
 SIZES = {"width": 4, "embedding": 8, "lstm": 24, "pool": "mean"}
@@ -51,6 +57,12 @@ def questions(generator, size=ASKED):
     tokens_BL = torch.randint(2, 30, (size, WORDS), generator=generator)
     image_BRF = torch.rand(size, CELLS, CHANNELS, generator=generator)
     return image_BRF, tokens_BL, torch.full((size,), WORDS)
+
+
+def boxes(generator, size=ASKED):
+    image_BKF, tokens_BL, length_B = questions(generator, size)
+    corner_BK2 = torch.rand(size, CELLS, 2, generator=generator)
+    return image_BKF, torch.cat([corner_BK2, corner_BK2 + 0.3], 2), tokens_BL, length_B
 
 
 def images(generator, size=4):
@@ -151,6 +163,9 @@ def products():
     print("mlp student", trained(of_mlp, questions, taught))
     print("mlp delayed", delayed(of_mlp))
     print("imitation", imitated())
+    for file, settings in ON_BOXES.items():
+        network = partial(file.Network, CHANNELS, 30, ANSWERS, embedding=8, question=24, **settings)
+        print(file.__name__, trained(network, boxes, KD, "adamax"))
 
 
 def convolutions():
