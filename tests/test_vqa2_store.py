@@ -2,11 +2,13 @@
 
 import base64
 import json
+import pickle
 
+import h5py
 import numpy as np
 import pytest
 
-from specialists.data.vqa2 import convert, store
+from specialists.data.vqa2 import convert, store, tsv
 
 CHANNELS = 6
 
@@ -97,9 +99,7 @@ def test_killed_after_any_image_it_ends_in_the_same_bytes(published, tmp_path, m
             convert.convert(paths, tmp_path / "store")
     assert not (tmp_path / "store").exists()
     read = []
-    monkeypatch.setattr(
-        convert, "_image", lambda *given, real=convert._image: (read.append(1), real(*given))[1]
-    )
+    monkeypatch.setattr(tsv, "_image", lambda *given, real=tsv._image: (read.append(1), real(*given))[1])
     convert.convert(paths, tmp_path / "store")
     assert len(read) == 9 - after // together * together
     for path in (tmp_path / "whole").iterdir():
@@ -149,3 +149,97 @@ def test_other_files_begin_anew(published, tmp_path):
     (part / "state.json").write_text(json.dumps({"about": {"read": [["c.tsv", 5]], "most": 0}, "done": 5}))
     convert.convert(paths, tmp_path / "store")
     same(tmp_path / "store", held)
+
+
+def as_hdf5(folder, held, fixed):
+    """The same images as HDF5, in another order, the fixed ones with as many boxes each as the first."""
+    order = sorted(held, reverse=True)
+    boxes, features = zip(*(held[image] for image in order), strict=True)
+    with h5py.File(folder / "train36.hdf5", "w") as file:
+        join = np.stack if fixed else np.concatenate
+        spatial = [np.concatenate([each, each[:, :2] * 0], 1) for each in boxes]
+        file["image_features"], file["spatial_features"] = join(features), join(spatial)
+        if not fixed:
+            ends = np.cumsum([len(each) for each in boxes])
+            file["pos_boxes"] = np.stack([ends - [len(each) for each in boxes], ends], 1)
+    places = {image: i for i, image in enumerate(order)}
+    (folder / "train36_imgid2idx.pkl").write_bytes(pickle.dumps(places))
+    return folder / "train36.hdf5"
+
+
+@pytest.mark.parametrize("fixed", [True, False])
+def test_hdf5_holds_the_same_as_the_tsv(published, tmp_path, monkeypatch, fixed):
+    _, held = published
+    if fixed:
+        held = {image: (box[:1], feature[:1]) for image, (box, feature) in held.items()}
+    path = as_hdf5(tmp_path, held, fixed)
+    convert.convert([path], tmp_path / "store")
+    found = same(tmp_path / "store", held)
+    monkeypatch.setattr(convert, "TOGETHER", 1)
+    add, added = convert._Files.add, []
+
+    def dying(self, image, *given):
+        added.append(image)
+        if len(added) == 4:
+            raise Killed
+        add(self, image, *given)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(convert._Files, "add", dying)
+        with pytest.raises(Killed):
+            convert.convert([path], tmp_path / "again")
+    convert.convert([path], tmp_path / "again")
+    assert [*found.images] == sorted(held, reverse=True) == [*same(tmp_path / "again", held).images]
+
+
+def changed(key, value):
+    def change(folder):
+        with h5py.File(folder / "train36.hdf5", "a") as file:
+            del file[key]
+            if value is not None:
+                file[key] = value
+
+    return change
+
+
+class Evil:
+    def __reduce__(self):
+        return print, ("run",)
+
+
+def pickled(content):
+    return lambda folder: (folder / "train36_imgid2idx.pkl").write_bytes(pickle.dumps(content))
+
+
+@pytest.mark.parametrize(
+    ("change", "complaint"),
+    [
+        (
+            lambda folder: (folder / "train36_imgid2idx.pkl").unlink(),
+            "train36_imgid2idx.pkl: not found; it says",
+        ),
+        (pickled(Evil()), "not a pickled dict .UnpicklingError: it asks for builtins.print"),
+        (pickled({"a": 1}), "expected a dict of image ids and places"),
+        (pickled([1]), "expected a dict of image ids and places"),
+        (changed("pos_boxes", None), "without pos_boxes"),
+        (
+            changed("image_features", None),
+            "image_features or spatial_features: missing; found beside it: pos_boxes",
+        ),
+        (changed("spatial_features", np.zeros((3, 6))), "do not go together"),
+        (changed("pos_boxes", np.full((9, 2), 99)), "image 0: boxes 99 to 99, of"),
+        (lambda folder: (folder / "train36.hdf5").write_bytes(b"no"), "train36.hdf5: cannot be read as HDF5"),
+    ],
+)
+def test_an_hdf5_that_does_not_fit_is_named(published, tmp_path, capsys, change, complaint):
+    path = as_hdf5(tmp_path, published[1], fixed=False)
+    change(tmp_path)
+    with pytest.raises(ValueError, match=complaint):
+        convert.convert([path], tmp_path / "store")
+    assert capsys.readouterr().out == ""
+
+
+def test_a_file_of_another_kind_is_named(tmp_path):
+    (tmp_path / "boxes.npz").write_bytes(b"")
+    with pytest.raises(ValueError, match="boxes.npz: expected a file that ends in tsv, hdf5, h5"):
+        convert.convert([tmp_path / "boxes.npz"], tmp_path / "store")

@@ -1,12 +1,9 @@
-"""From the published TSV of bottom-up features to the store of store.py, once and for all.
+"""From the published files of bottom-up features to the store of store.py, once and for all.
 
-A line of the TSV is an image: image_id, image_w, image_h, num_boxes, boxes and features, the last two base64
-of float32, n x 4 corners in pixels and n x F. Files may be several, as published.
-
-Memory stays at one line; a conversion that was killed goes on after the last image that is whole.
+Files may be several, TSV (tsv.py) or HDF5 (hdf5.py), as published. Memory stays at one image; a conversion
+that was killed goes on after the last image that is whole.
 """
 
-import binascii
 import os
 import shutil
 from pathlib import Path
@@ -15,14 +12,16 @@ import numpy as np
 from tqdm import tqdm
 
 from specialists.base.files import read_json, write_json
+from specialists.data.vqa2 import hdf5, tsv
 from specialists.data.vqa2.store import FILES
 
 LARGEST_FP16 = 65504
+FORMATS = {"tsv": tsv, "hdf5": hdf5, "h5": hdf5}
 TOGETHER = 256  # images between two points from which a killed conversion goes on
 
 
 def convert(sources, folder, most=0):
-    """Write the store of some TSV files; of each image the first `most` boxes are kept, or all.
+    """Write the store of some files; of each image the first `most` boxes are kept, or all.
 
     What is there already of the same files is left.
     """
@@ -33,17 +32,13 @@ def convert(sources, folder, most=0):
         return
     shutil.rmtree(folder, ignore_errors=True)
     state = _begun(part, about)
-    total = sum(size for _, size in read)
-    with (
-        _Files(part, state) as files,
-        tqdm(
-            total=total, initial=state["done"], unit="B", unit_scale=True, desc="boxes", disable=None
-        ) as bar,
-    ):
+    sizes = [_format(path).size(path) for path in sources]
+    bar = tqdm(total=sum(sizes), initial=state["done"], unit_scale=True, desc="boxes", disable=None)
+    with _Files(part, state) as files, bar:
         before = 0
-        for path, (_, size) in zip(sources, read, strict=True):
+        for path, size in zip(sources, sizes, strict=True):
             if before + size > state["done"]:
-                _file(path, max(state["done"] - before, 0), before, most, state, files, bar)
+                _file(path, before, most, state, files, bar)
             before += size
     if not state["images"]:
         raise ValueError(f"{', '.join(map(str, sources))}: no images")
@@ -64,48 +59,29 @@ def _begun(part, about):
     return {"about": about, "done": 0, "channels": 0, "images": 0, "boxes": 0, "again": 0}
 
 
-def _file(path, start, before, most, state, files, bar):
-    with open(path, "rb") as file:
-        file.seek(start)
-        for line in iter(file.readline, b""):
-            at = file.tell() - len(line)
-            image, box_N4, feature_NF = _image(path, at, line, state["channels"])
-            state["channels"] = feature_NF.shape[1]
-            files.add(image, box_N4[: most or None], feature_NF[: most or None])
-            state["done"] = before + at + len(line)
-            bar.update(len(line))
-            if files.waiting >= TOGETHER:
-                files.mark()
+def _format(path):
+    """By the ending, after which published files may have a number."""
+    for end in reversed(path.name.split(".")):
+        if end in FORMATS:
+            return FORMATS[end]
+    raise ValueError(f"{path}: expected a file that ends in {', '.join(FORMATS)}")
 
 
-def _image(path, at, line, channels):
-    """(image id, boxes as shares of the image, features) of a line."""
-    fields = line.rstrip(b"\r\n").split(b"\t")
-    place = f"{path}: the line at byte {at}"
-    if len(fields) != 6 or not line.endswith(b"\n"):
-        raise ValueError(f"{place}: {len(fields)} fields, expected 6 and an end of line; it may be cut short")
-    try:
-        image, width, height, count = map(int, fields[:4])
-        box, feature = (np.frombuffer(binascii.a2b_base64(each), np.float32) for each in fields[4:])
-    except ValueError as error:
-        raise ValueError(f"{place}: {error}") from None
-    if (
-        count < 1
-        or width < 1
-        or height < 1
-        or len(box) != 4 * count
-        or len(feature) % count
-        or not len(feature)
-    ):
-        found = f"{count} boxes in {width} x {height}, {len(box)} corners, {len(feature)} features"
-        raise ValueError(f"{place}: image {image}: {found} do not go together")
-    feature_NF = feature.reshape(count, -1)
-    if channels and feature_NF.shape[1] != channels:
-        found = feature_NF.shape[1]
-        raise ValueError(f"{place}: image {image}: {found} features of a box, before {channels}")
-    if not (np.abs(feature) <= LARGEST_FP16).all() or not np.isfinite(box).all():
-        raise ValueError(f"{place}: image {image}: a number that is not finite in fp16")
-    return image, box.reshape(count, 4) / np.array([width, height] * 2, np.float32), feature_NF
+def _file(path, before, most, state, files, bar):
+    """Add the images of a file; `done` counts what all files have, bytes of a TSV and images of an HDF5."""
+    for place, image, box_N4, feature_NF, end in _format(path).images(path, max(state["done"] - before, 0)):
+        channels = feature_NF.shape[1]
+        if state["channels"] and channels != state["channels"]:
+            found = f"{channels} features of a box, before {state['channels']}"
+            raise ValueError(f"{place}: image {image}: {found}")
+        if not (np.abs(feature_NF) <= LARGEST_FP16).all() or not np.isfinite(box_N4).all():
+            raise ValueError(f"{place}: image {image}: a number that is not finite in fp16")
+        state["channels"] = channels
+        files.add(image, box_N4[: most or None], feature_NF[: most or None])
+        bar.update(before + end - state["done"])
+        state["done"] = before + end
+        if files.waiting >= TOGETHER:
+            files.mark()
 
 
 class _Files:

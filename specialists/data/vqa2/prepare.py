@@ -104,7 +104,7 @@ def joined(root, split):
         if not path.exists():
             raise ValueError(
                 f"{path}: not found. data.root ({root}) must hold v2_OpenEnded_mscoco_SPLIT_questions.json, "
-                "v2_mscoco_SPLIT_annotations.json, SPLIT being train2014 and val2014, and boxes/*.tsv: fetch "
+                "v2_mscoco_SPLIT_annotations.json, SPLIT being train2014 and val2014, and boxes/*: fetch "
                 "VQA v2 from https://visualqa.org, or set data.root back to data/stand_in"
             )
     by_id = {each.id: each for each in official.annotations(answered)}
@@ -122,11 +122,9 @@ def joined(root, split):
 
 def converted(root, most, folder):
     """The store of all boxes; in scratch/ until it is whole, so that a killed conversion goes on."""
-    sources = sorted((root / "boxes").glob("*.tsv*"))
+    sources = sorted(path for path in (root / "boxes").glob("*") if path.suffix != ".pkl")
     if not sources:
-        raise ValueError(
-            f"{root}/boxes: no *.tsv; expected bottom-up features, 36 or 10 to 100 boxes an image"
-        )
+        raise ValueError(f"{root}/boxes: nothing there; expected bottom-up features as *.tsv or *.hdf5")
     convert.convert(sources, scratch := Path("scratch/boxes"), most)
     shutil.copytree(scratch, folder, copy_function=os.link, ignore=lambda *_: ["state.json"])
     shutil.rmtree(scratch)
