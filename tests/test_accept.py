@@ -17,7 +17,7 @@ from specialists.base.files import md5
 from specialists.tracking import pipeline
 from tests.conftest import run
 from tools import accept
-from tools.marks import Marks
+from tools.marks import Marks, expected
 
 ROOT = Path(__file__).parents[1]
 FILES = {
@@ -313,7 +313,7 @@ def test_more_than_code_is_refused(tiny, name, old, new, line):
 
 def test_a_combination_that_smoke_scale_lacks_is_refused(tiny):
     replace(
-        tiny / "params.yaml", "ks: [1, 2]", "ks: [1, 4]"
+        tiny / "params.yaml", "ks: [1, 2]", "ks: [1, 2, 4]"
     )  # all four, where at smoke scale there are three
     run(tiny, "dvc", "repro", "--quiet")
     commit(tiny)
@@ -361,9 +361,9 @@ def f(x, y=0):
 '''
 
 
-def missed(source, calls, rows=range(1, 99)):
+def missed(source, calls, rows=range(1, 99), expected=()):
     """The ways of these rows that no call of f went."""
-    marks, passed = Marks("f.py", rows), set()
+    marks, passed = Marks("f.py", rows, expected), set()
     tree = marks.visit(ast.parse(ast.unparse(ast.parse(source))))
     scope = {"_ran": lambda mark, value=None: (passed.add(mark), value)[1]}
     exec(compile(ast.fix_missing_locations(tree), "f.py", "exec"), scope)
@@ -382,11 +382,28 @@ def missed(source, calls, rows=range(1, 99)):
         ([3, 4], ["5: orelse"]),  # the condition was never false
         ([0, 4], ["6: else"]),
         ([0, 3], ["6: if"]),
-        ([1, 0], ["5: body", "6: else", "6: if", "6: row", "9: filter 0 True"]),
+        ([1, 0], ["5: body", "6: else", "6: if", "6: row", "9: element", "9: filter 0 True"]),
     ],
 )
 def test_which_ways_were_never_gone(calls, ways):
     assert missed(SOURCE, calls) == ways
+
+
+def test_an_element_that_nothing_has_is_a_way_too():
+    source = "def f(x):\n    return [1 for y in range(x)], {y: 2 for y in range(x)}, {*(3 for y in range(x))}"
+    assert missed(source, [0], rows=[2]) == ["2: element"] * 3 and missed(source, [1], rows=[2]) == []
+
+
+def test_a_run_that_fails_as_others_expect_is_a_way():
+    source = "class Unfit(ValueError): pass\ndef f(x):\n    if x:\n        raise Unfit('why')\n    return x"
+    assert missed(source, [0], rows=[5, 6]) == []
+    assert missed(source, [0], rows=[5, 6], expected={"Unfit"}) == ["5: body", "6: row"]
+    caught = "try:\n    f(1)\nexcept {}:\n    {}"
+    trees = [
+        ast.parse(caught.format(*each))
+        for each in (("Unfit", "y = 0"), ("Worse", "raise"), ("OSError", "y = 0"))
+    ]
+    assert expected(trees) == {"Unfit"}
 
 
 def test_only_rows_that_are_asked_for_have_marks():

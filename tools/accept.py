@@ -31,7 +31,7 @@ from specialists.base.files import replacing
 from specialists.base.params import load
 from specialists.tracking import code, pipeline
 from tools import small
-from tools.marks import Marks
+from tools.marks import Marks, expected
 
 ROOT = Path(__file__).resolve().parents[1]
 WITNESS = Path(__file__).resolve().parent / "witness"
@@ -108,7 +108,7 @@ class Tree:
         self.plain = {path.relative_to(copy).as_posix(): path.read_text() for path in paths}
         # each statement on a line of its own, without comments
         self.texts = {file: ast.unparse(ast.parse(text)).split("\n") for file, text in self.plain.items()}
-        self.marks = set()
+        self.marks, self.expected = set(), expected(map(ast.parse, self.plain.values()))
 
     def shown(self, each):
         """The digest that the stage `code` shows for each list of a pipeline."""
@@ -116,7 +116,7 @@ class Tree:
         return {name: known.get((name, now), now) for name, (now, _) in self.lists[each].items()}
 
     def mark(self, file, rows):
-        marks = Marks(file, rows)
+        marks = Marks(file, rows, self.expected)
         tree = ast.fix_missing_locations(marks.visit(ast.parse("\n".join(self.texts[file]))))
         (self.copy / file).write_text(ast.unparse(tree))
         self.marks |= marks.names

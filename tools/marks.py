@@ -1,11 +1,13 @@
 """Marks in a source that say which ways were gone: `_ran(NAME)` beside code of some rows.
 
 A row that runs is one way. A head (`if`, `for`, `def`, ...) has the way into its block, an `if` the way
-past it too, an expression that may be left out (`a if b else c`, `and`, `or`, a filter, a lambda) each of
-its parts. What can only end in `raise` makes no number and has no mark.
+past it too, an expression that may be left out (`a if b else c`, `and`, `or`, a filter, an element of a
+comprehension, a lambda) each of its parts. What can only end in `raise` makes no number and has no mark,
+unless somebody catches that and goes on.
 """
 
 import ast
+import builtins
 
 HEADS = (ast.If, ast.For, ast.While, ast.With, ast.Try, ast.FunctionDef, ast.ExceptHandler, ast.match_case)
 BLOCKS = ("body", "orelse", "finalbody")
@@ -13,10 +15,13 @@ GOING_ON = (ast.Return, ast.Break, ast.Continue, ast.Yield, ast.YieldFrom)
 
 
 class Marks(ast.NodeTransformer):
-    """`visit(tree)` puts marks beside what stands on `rows`; `names` are those of all of them."""
+    """`visit(tree)` puts marks beside what stands on `rows`; `names` are those of all of them.
 
-    def __init__(self, file, rows):
-        self.file, self.rows, self.names, self.caught = file, rows, set(), 0
+    `expected` are the errors of our own that some other function catches.
+    """
+
+    def __init__(self, file, rows, expected=()):
+        self.file, self.rows, self.expected, self.names, self.caught = file, rows, expected, set(), 0
 
     def mark(self, node, way, *value):
         name = f"{self.file}:{node.lineno}:{node.col_offset} {way}"
@@ -37,15 +42,21 @@ class Marks(ast.NodeTransformer):
 
     def spared(self, node, statements):
         """Whether a block can only end in `raise`, which nobody catches."""
-        return fails(statements) and not isinstance(node, ast.Module | ast.FunctionDef) and not self.caught
+        whole = isinstance(node, ast.Module | ast.FunctionDef)
+        return fails(statements) and not whole and not any(map(self.awaited, statements))
+
+    def awaited(self, statement):
+        """Whether somebody may go on after an error that a statement raises."""
+        raised = {raises(each) for each in ast.walk(statement) if isinstance(each, ast.Raise)}
+        return self.caught or raised & {*self.expected}
 
     def marked(self, node, statements, block):
         """A block with a mark beside each of its rows, and one at its beginning if its head is new."""
         head = isinstance(node, HEADS) and self.new(node) and (statements or isinstance(node, ast.If))
         found = [ast.Expr(self.mark(node, block))] if head else []
         for each in statements:
-            raises = isinstance(each, ast.Raise) and not self.caught
-            if self.new(each) and not raises and not described(each):
+            ends = isinstance(each, ast.Raise) and not self.awaited(each)
+            if self.new(each) and not ends and not described(each):
                 found.append(ast.Expr(self.mark(each, "row")))
             found.append(each)
         first = [each for each in statements[:1] if described(each)]  # before it no docstring is one
@@ -56,7 +67,7 @@ class Marks(ast.NodeTransformer):
         return any(getattr(each, "lineno", None) in self.rows for each in heads)
 
     def visit_Raise(self, node):
-        return self.generic_visit(node) if self.caught else node
+        return self.generic_visit(node) if self.awaited(node) else node
 
     def visit_Assert(self, node):
         node.test = self.visit(node.test)
@@ -84,6 +95,20 @@ class Marks(ast.NodeTransformer):
                 node.ifs[i] = ast.IfExp(test, *ways)
         return node
 
+    def visit_ListComp(self, node):
+        self.generic_visit(node)
+        if node.elt.lineno in self.rows:
+            node.elt = self.mark(node, "element", node.elt)
+        return node
+
+    visit_SetComp = visit_GeneratorExp = visit_ListComp
+
+    def visit_DictComp(self, node):
+        self.generic_visit(node)
+        if node.value.lineno in self.rows:
+            node.value = self.mark(node, "element", node.value)
+        return node
+
     def visit_Lambda(self, node):
         self.generic_visit(node)
         if node.lineno in self.rows:
@@ -93,6 +118,22 @@ class Marks(ast.NodeTransformer):
 
 def described(statement):
     return isinstance(statement, ast.Expr) and isinstance(statement.value, ast.Constant)
+
+
+def raises(node):
+    """The name of the error that `raise` raises; None of the one at hand."""
+    error = node.exc.func if isinstance(node.exc, ast.Call) else node.exc
+    return getattr(error, "id", getattr(error, "attr", None))
+
+
+def expected(trees):
+    """The errors of our own after which some code goes on."""
+    found = set()
+    for node in (each for tree in trees for each in ast.walk(tree)):
+        if isinstance(node, ast.ExceptHandler) and node.type and not fails(node.body):
+            kinds = node.type.elts if isinstance(node.type, ast.Tuple) else [node.type]
+            found |= {getattr(kind, "id", getattr(kind, "attr", None)) for kind in kinds}
+    return found - {*dir(builtins)}
 
 
 def fails(block):
