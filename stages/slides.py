@@ -1,17 +1,17 @@
 """python -m stages.slides
 
-Collect single networks and votes into the tables of the slides: networks, boxes, updates, the student of the
-teacher that is told, and ensembles. Seconds are those of the machine that trained.
+Collect single networks and votes into the tables of the slides: networks, boxes, updates, precision, the
+student of the teacher that is told, and ensembles. Seconds are those of the machine that trained.
 
-reads   params: singles, table.seeds, votes; metrics/singles, metrics/votes, metrics/environment/singles,
-        slides.csv
+reads   params: singles, table.seeds, votes; metrics/singles, metrics/votes, metrics/mixed.json,
+        metrics/environment/singles, metrics/environment/mixed.json, slides.csv
 writes  metrics/slides.json, metrics/slides.md
 """
 
 from dataclasses import dataclass
 
 from specialists.base.command import run
-from specialists.base.files import read_json, replacing, write_json
+from specialists.base.files import md5, read_json, replacing, write_json
 from specialists.base.params import read
 from specialists.tables import slides
 
@@ -55,7 +55,20 @@ def collected():
         for how in slides.HOW
         if size > 1 or how == "mean"
     }
-    return made | {"Ensembles": votes}
+    return made | {"Mixed precision": mixed()} | {"Ensembles": votes}
+
+
+def mixed():
+    """What stages/mixed.py measured together with metrics/mixed.json."""
+    path, beside = "metrics/mixed.json", "metrics/environment/mixed.json"
+    found = read_json(beside)
+    if found.get("made") != md5(path):
+        again = "dvc repro --force --single-item mixed"
+        raise ValueError(f"{beside}: was measured with another {path}; {again} measures again")
+    return {
+        name: each | {"report": {kind: slides.over([each["report"][kind]]) for kind in slides.KINDS}}
+        for name, each in found["measured"].items()
+    }
 
 
 def metrics(name):

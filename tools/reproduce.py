@@ -29,7 +29,7 @@ ROOT = Path(__file__).resolve().parents[1]
 BEGUN = re.compile(r"Running stage '(.+)':|Stage '(.+)' is cached - skipping run")
 SILENT = re.compile(r"$|> python -m |(Updating|Generating) lock|Stage '.+' didn't change|Use `dvc push`")
 ADVICE = "To track the changes with git, run:"  # and what DVC says after it
-TIMED = {"cost"}
+TIMED = {"cost", "mixed"}
 NAMED = 4  # files that differ, in the last line
 
 
