@@ -1,8 +1,8 @@
 """python -m stages.mixed NETWORK SEED
 
-Train one network twice, in fp32 and in mixed precision (bf16), one after the other on one machine. Each kind of
-processor rounds bf16 in its own way, so what it finds stands beside the machine, like the seconds that both
-take; they stay as long as what fp32 finds.
+Train one network twice, in fp32 and in mixed precision (bf16), one after the other on one machine. Each kind
+of processor rounds bf16 in its own way, so what it finds stands beside the machine, like the seconds that
+both take; they stay as long as what fp32 finds.
 
 reads   params: compute, networks.NETWORK, budgets.base; data/features
 writes  metrics/mixed.json: accuracy of fp32 in percent on report, in all and by type;
