@@ -4,7 +4,7 @@ It is told the answer, so that it can teach and never be a result: `told` marks 
 builds it, and its logits are written for train alone.
 
 B batch, K boxes, F channels, L words, A answers that got votes, H the question's size, D joint units,
-S slices of s units, C answers
+S slices of s units, E = S s, X pairs of a word and an answer, C answers
 """
 
 import torch
@@ -61,18 +61,20 @@ class Network(nn.Module):
         weight_BKLA = self.attention(parts, there)
         image_BKD, words_BLD, known_BAD = (self.of[name](part) for name, part in parts.items())
         # sum over k, l, a of weight_kla image_k words_l known_a, each unit by itself
-        told_BKLD = weight_BKLA @ known_BAD.unsqueeze(1).to(weight_BKLA.dtype)
-        asked_BKD = (told_BKLD * words_BLD.unsqueeze(1)).sum(2)
-        return self.answer((asked_BKD * image_BKD).sum(1))
+        pair_BXD = (words_BLD.unsqueeze(2) * known_BAD.unsqueeze(1)).flatten(1, 2)
+        seen_BKD = weight_BKLA.flatten(2) @ pair_BXD.to(weight_BKLA.dtype)
+        return self.answer((seen_BKD * image_BKD).sum(1))
 
     def attention(self, parts, there):
         """One softmax over the triples that are there; zero where no answer is known."""
         image_BKSs, words_BLSs, known_BASs = (
             self.attend[name](part).unflatten(2, (self.slices, -1)) for name, part in parts.items()
         )
-        logit_BKLA = torch.einsum(
-            "bksx,blsy,basz,sxyz->bkla", self.dropout(image_BKSs), words_BLSs, known_BASs, self.core_Ssss
-        )
+        # in this order, for a product of all at once fills the memory
+        known_BASss = torch.einsum("basz,sxyz->basxy", known_BASs, self.core_Ssss)
+        pair_BLASs = torch.einsum("blsy,basxy->blasx", words_BLSs, known_BASss)
+        image_BKE, pair_BXE = self.dropout(image_BKSs).flatten(2), pair_BLASs.flatten(3).flatten(1, 2)
+        logit_BKLA = (image_BKE @ pair_BXE.transpose(1, 2)).unflatten(2, pair_BLASs.shape[1:3])
         there_BKLA = (
             there["image"][:, :, None, None]
             & there["words"][:, None, :, None]
