@@ -309,7 +309,7 @@ def bind():
     """Bind every section of params.yaml here to what reads it."""
     tree = load()
     kind, distill = tree["data"]["format"], tree["distill"]
-    shape = {"clevr": [[3, 4], 8, 11, 5], "cifar100": [100]}[kind]
+    shape = {"clevr": [[3, 4], 8, 11, 5], "cifar100": [100], "vqa2": [8, 11, 5]}[kind]
     read_params("compute", Compute)
     read_params("world", data.part(kind, "stand_in").World)
     read_params("data", data.part(kind, "prepare").Data)
