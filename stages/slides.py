@@ -14,6 +14,7 @@ from specialists.base.command import run
 from specialists.base.files import md5, read_json, replacing, write_json
 from specialists.base.params import read
 from specialists.tables import slides
+from specialists.tables.table import over
 
 
 @dataclass(frozen=True)
@@ -66,7 +67,7 @@ def mixed():
         again = "dvc repro --force --single-item mixed"
         raise ValueError(f"{beside}: was measured with another {path}; {again} measures again")
     return {
-        name: each | {"report": {kind: slides.over([each["report"][kind]]) for kind in slides.KINDS}}
+        name: each | {"report": {kind: over([each["report"][kind]]) for kind in slides.KINDS}}
         for name, each in found["measured"].items()
     }
 

@@ -164,7 +164,7 @@ def outdated(each, old, new):
     lock, params = ROOT / each / "dvc.lock", load(ROOT / each / "params.yaml")
     live = resolved(each, params)
     for name, stage in pipeline.stages(lock).items() if lock.exists() else ():
-        read = {each: dep["md5"] for dep in stage.get("deps", []) for each in listed([dep["path"]])}
+        read = {each: dep["md5"] for dep in stage.get("deps", []) for each in pipeline.listed([dep["path"]])}
         theirs = all(each in shown and read[each] == known_to_dvc(shown[each]) for each in read)
         moved = {each for each in read if theirs and each in now and then[each][0] != now[each][0]}
         if name in live and stage.get("outs") and moved:
@@ -183,11 +183,6 @@ def known_to_dvc(digest):
 
 def resolved(each, params):
     return pipeline.resolved(pipeline.stages(ROOT / each / "dvc.yaml"), params)
-
-
-def listed(paths):
-    """The lists of code among paths."""
-    return {path[len("code/") : -len(".txt")] for path in paths if path.startswith("code/")}
 
 
 def planned(each, stale):
@@ -214,7 +209,7 @@ def planned(each, stale):
 
 def combination(stage, params):
     """What stages that run the same code share; of numbers only k matters: one, several or all members."""
-    lists, sections, learners = listed(pipeline.paths(stage)["deps"]), stage.get("params", ()), None
+    lists, sections, learners = pipeline.listed(pipeline.paths(stage)["deps"]), stage.get("params", ()), None
     methods = {name for name in lists if name.startswith("methods/")}
     if methods:
         k = str(stage["item"].get("k", params["k"]))

@@ -2,9 +2,9 @@
 
 import csv
 from pathlib import Path
-from statistics import mean, stdev
+from statistics import mean
 
-from specialists.tables.table import number
+from specialists.tables.table import number, over, shown
 
 KINDS = ("overall", "yes/no", "number", "other")
 SPENT = {"kept_mib": "MiB a step keeps", "seconds": "seconds"}
@@ -38,10 +38,6 @@ def voted(network, seeds, size, how, read):
     return row
 
 
-def over(values):
-    return {"mean": mean(values), "std": stdev(values) if len(values) > 1 else None}
-
-
 def published(path="slides.csv"):
     """Row -> what was published of it, as text, empty where nothing was."""
     if not Path(path).exists():
@@ -61,15 +57,10 @@ def markdown(title, rows, paper):
     lines = [f"**{title}**", "", f"| {' | '.join(heads)} |", "|" + "---|" * len(heads)]
     best = max(row["report"]["overall"]["mean"] for name, row in rows.items() if not name.endswith("oracle"))
     for name, row in rows.items():
-        shown = [text(row["report"][kind]) for kind in KINDS]
+        words = [shown(row["report"][kind]) for kind in KINDS]
         if row["report"]["overall"]["mean"] == best:
-            shown[0] = f"**{shown[0]}**"
-        shown += [f"{row[key]:.1f}" for key in spent]
-        shown += [paper.get(name, {}).get(each, "") for each in theirs]
-        lines.append(f"| {' | '.join([name.replace('_', ' '), *shown])} |")
+            words[0] = f"**{words[0]}**"
+        words += [f"{row[key]:.1f}" for key in spent]
+        words += [paper.get(name, {}).get(each, "") for each in theirs]
+        lines.append(f"| {' | '.join([name.replace('_', ' '), *words])} |")
     return "\n".join(lines) + "\n"
-
-
-def text(value):
-    spread = "" if value["std"] is None else f" ± {value['std']:.2f}"
-    return f"{value['mean']:.2f}{spread}"

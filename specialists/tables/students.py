@@ -1,11 +1,10 @@
 """From the metrics of students, their teachers and what both cost, to the table of students."""
 
 from dataclasses import dataclass
-from statistics import mean, stdev
 
 from specialists.students import MODALITIES
 from specialists.tables.rows import cell, listed, name
-from specialists.tables.table import NUMBERS, number, text
+from specialists.tables.table import NUMBERS, number, over, text
 
 # Of the rows that are published; another one is called by its name.
 TITLES = {
@@ -66,7 +65,7 @@ def _row(axes, network, method, k, metrics, alone, cost):
 
 def _over(cells, folder, found, *keys):
     values = [number(f"{folder}/{each}", found[each], *keys) for each in cells]
-    return {"mean": mean(values), "std": stdev(values) if len(values) > 1 else None}
+    return over(values)
 
 
 def _student(row):

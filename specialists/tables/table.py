@@ -29,8 +29,13 @@ def _row(axes, metrics, network, method, k):
         row[split] = {}
         for each in NUMBERS:
             values = [number(f"cells/{name}", metrics[name], split, each) for name in names]
-            row[split][each] = {"mean": mean(values), "std": stdev(values) if len(values) > 1 else None}
+            row[split][each] = over(values)
     return row
+
+
+def over(values):
+    """Mean and standard deviation over seeds; of one seed none is known."""
+    return {"mean": mean(values), "std": stdev(values) if len(values) > 1 else None}
 
 
 def number(place, found, *keys):
@@ -76,7 +81,11 @@ def _top1(row):
 
 
 def text(row, number):
-    value, digits = row["report"][number], 3 if number == "nll" else 2
+    return shown(row["report"][number], 3 if number == "nll" else 2)
+
+
+def shown(value, digits=2):
+    """`49.20 ± 0.31`, of what `over` says."""
     spread = "" if value["std"] is None else f" ± {value['std']:.{digits}f}"
     return f"{value['mean']:.{digits}f}{spread}"
 

@@ -15,8 +15,9 @@ from functools import cache
 from pathlib import Path
 
 PACKAGES = ("stages", "specialists")
-# They run the command line, record the machine and say how far it is; they cannot change a number.
+# Lists of data formats -> the file of a format that they begin with.
 PARTS = {"data": "read", "stand_in": "stand_in", "features": "prepare", "picture": "picture"}
+# They run the command line, record the machine and say how far it is; they cannot change a number.
 HARMLESS = {f"specialists/base/{name}.py" for name in ("command", "environment", "progress")}
 DIGEST = re.compile("[0-9a-f]{16}")
 COLUMNS = ["pipeline", "list", "old", "new", "commit", "evidence"]

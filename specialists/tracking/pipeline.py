@@ -91,8 +91,12 @@ def _path(item):
 
 def lists(stages):
     """The lists of code that some stages, filled in, read: `base`, `networks/san`."""
-    read = {path for stage in stages.values() for path in paths(stage)["deps"]}
-    return {path[len("code/") : -len(".txt")] for path in read if path.startswith("code/")}
+    return {name for stage in stages.values() for name in listed(paths(stage)["deps"])}
+
+
+def listed(paths):
+    """The lists of code among paths."""
+    return {path[len("code/") : -len(".txt")] for path in paths if path.startswith("code/")}
 
 
 def locked(stage):
