@@ -174,7 +174,7 @@ def digest(path, made):
 def made(lock):
     """Path -> md5: of each output as dvc.lock has it, of each list of code as it would be written now."""
     outs = [out for entry in lock.values() for out in entry.get("outs", []) if out["path"] != "code"]
-    return {out["path"]: out.get("md5") for out in outs} | _written()
+    return {out["path"]: out.get("md5") for out in outs} | _written(lock)
 
 
 @cache
@@ -192,18 +192,22 @@ def commits():
 
 @cache
 def _lists():
-    params = load()
-    stages, found = (
-        pipeline.resolved(pipeline.stages("dvc.yaml"), params),
-        code.lists(read("code", str), params),
-    )
-    return {name: found[name] for name in found.keys() & pipeline.lists(stages)}
+    """The lists that the stages of dvc.yaml read."""
+    stages = pipeline.resolved(pipeline.stages("dvc.yaml"), load())
+    return {name: _every()[name] for name in _every().keys() & pipeline.lists(stages)}
 
 
 @cache
-def _written():
+def _every():
+    return code.lists(read("code", str), load())
+
+
+def _written(lock):
+    """Path -> md5 of each list that a stage of dvc.yaml or of a lock reads, as it would be written now."""
     root = read("code", str)
-    texts = code.written(_lists(), code.accepted(root, code.here(root)))
+    names = {name for entry in lock.values() for name in pipeline.listed(pipeline.locked(entry)["deps"])}
+    found = _lists() | {name: _every()[name] for name in names & _every().keys()}
+    texts = code.written(found, code.accepted(root, code.here(root)))
     return {
         f"code/{name}": md5(text.encode(), usedforsecurity=False).hexdigest() for name, text in texts.items()
     }
