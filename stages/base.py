@@ -20,7 +20,7 @@ from specialists.base.runtime import Compute, setup
 from specialists.networks import builder
 from specialists.training import checkpoint, outputs
 from specialists.training.budget import Budget
-from specialists.training.loop import fit, mix
+from specialists.training.loop import fit, mix, plain
 
 
 def main(network: str, member: int, seed: int):
@@ -30,14 +30,13 @@ def main(network: str, member: int, seed: int):
     torch.manual_seed(mix("weights", network, member, seed))
     ensemble = Ensemble([builder(network, data.shape)()])
 
-    def loss(logits_MBC, target_B, position_B, generator):
-        return data.task.loss(logits_MBC, target_B)[0], None
-
     if compute.compile:
         ensemble.compile()
     name = f"{network}-m{member}-s{seed}"
     scratch = checkpoint.place(name, ["data/features/meta.json"], network, member, seed)
-    curve, seconds = fit(ensemble, data, loss, budget, mix("batches", network, member, seed), scratch)
+    curve, seconds = fit(
+        ensemble, data, plain(data.task), budget, mix("batches", network, member, seed), scratch
+    )
     weights = f"models/base/{network}-s{seed}/m{member}.safetensors"
     with replacing(weights.replace(".safetensors", ".npy")) as draft, open(draft, "wb") as file:
         np.save(file, answer(ensemble, data, data.rows("train"))[0].half().numpy())

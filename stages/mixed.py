@@ -1,18 +1,20 @@
 """python -m stages.mixed NETWORK SEED
 
-Train one network twice, in fp32 and in mixed precision (bf16), one after the other on one machine. Each kind
-of processor rounds bf16 in its own way, so what it finds stands beside the machine, like the seconds that
-both take; they stay as long as what fp32 finds.
+Train one network in fp32 and in mixed precision, one after the other on one machine: in bf16, and on a GPU in
+fp16 with its loss scaled. Each kind of processor rounds these in its own way, so what they find stands beside
+the machine, like the seconds that each takes; they stay as long as what fp32 finds.
 
 reads   params: compute, networks.NETWORK, budgets.base; data/features
 writes  metrics/mixed.json: accuracy of fp32 in percent on report, in all and by type;
-        metrics/environment/mixed.json: `measured`, of both, the same, seconds, and MiB that a step keeps
+        metrics/environment/mixed.json: `measured`, of each, the same, seconds, and MiB that a step keeps
 """
 
 import time
 from dataclasses import replace
 
 import torch
+from torch import nn
+from torch.amp import GradScaler
 
 from specialists import data as prepared
 from specialists.answers.ensemble import Ensemble
@@ -20,27 +22,49 @@ from specialists.base import environment
 from specialists.base.command import run
 from specialists.base.files import write_json
 from specialists.base.params import read
-from specialists.base.runtime import Compute, setup
+from specialists.base.runtime import DEVICE, Compute, setup
 from specialists.networks import builder
 from specialists.training import checkpoint
 from specialists.training.budget import Budget
-from specialists.training.loop import fit, mix
+from specialists.training.loop import fit, mix, plain
 from stages.single import measured
+
+
+class Half(nn.Module):
+    """A member that computes in fp16."""
+
+    def __init__(self, member):
+        super().__init__()
+        self.member = member
+
+    def forward(self, *inputs):
+        with torch.autocast(DEVICE.type, torch.float16):
+            return self.member(*inputs)
 
 
 def main(network: str, seed: int):
     start, compute, budget = time.monotonic(), read("compute", Compute), read("budgets.base", Budget)
     data, found = prepared.load("data/features"), {}
 
-    def loss(logits_MBC, target_B, position_B, generator):
-        return data.task.loss(logits_MBC, target_B)[0], None
-
-    for name, mode in (("fp32", compute.mode), ("bf16", "fast")):
+    ways = {"fp32": compute.mode, "bf16": "fast", "fp16": "fast"}
+    if DEVICE.type == "cpu":
+        print("fp16 is left out: it pays on a GPU, and there is none")
+        del ways["fp16"]
+    for name, mode in ways.items():
         setup(replace(compute, mode=mode))
         torch.manual_seed(mix("weights", network, "single", seed))
-        ensemble = Ensemble([builder(network, data.shape)()])
+        member, half = builder(network, data.shape)(), name == "fp16"
+        ensemble = Ensemble([Half(member) if half else member])
         scratch = checkpoint.place(f"mixed-{name}", ["data/features/meta.json"], network, seed, name)
-        _, seconds = fit(ensemble, data, loss, budget, mix("batches", network, "single", seed), scratch)
+        _, seconds = fit(
+            ensemble,
+            data,
+            plain(data.task),
+            budget,
+            mix("batches", network, "single", seed),
+            scratch,
+            GradScaler(DEVICE.type, enabled=half),
+        )
         scratch.unlink(missing_ok=True)
         each = measured(ensemble, data, budget)
         found[name] = {"seconds": seconds, "kept_mib": each["kept_mib"], "report": each["report"]}

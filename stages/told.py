@@ -23,7 +23,7 @@ from specialists.base.runtime import Compute, setup
 from specialists.networks import builder
 from specialists.training import checkpoint
 from specialists.training.budget import Budget
-from specialists.training.loop import fit, mix
+from specialists.training.loop import fit, mix, plain
 
 
 @dataclass(frozen=True)
@@ -51,16 +51,14 @@ class Told:
 
 def main(network: str, seed: int):
     setup(read("compute", Compute))
-    budget, plain = read("budgets.told", Budget), prepared.load("data/features")
-    data = Told(plain)
+    budget, asked = read("budgets.told", Budget), prepared.load("data/features")
+    data = Told(asked)
     torch.manual_seed(mix("weights", network, "told", seed))
-    teacher = Ensemble([builder(network, plain.shape)()])
-
-    def loss(logits_MBC, target_B, position_B, generator):
-        return data.task.loss(logits_MBC, target_B)[0], None
-
+    teacher = Ensemble([builder(network, asked.shape, told=True)()])
     scratch = checkpoint.place(f"told-{network}-s{seed}", ["data/features/meta.json"], network, seed)
-    curve, seconds = fit(teacher, data, loss, budget, mix("batches", network, "told", seed), scratch)
+    curve, seconds = fit(
+        teacher, data, plain(data.task), budget, mix("batches", network, "told", seed), scratch
+    )
     said_NC = answer(teacher, data, data.rows("train"))[0].half().numpy()
     with replacing(logits := f"models/told/{network}-s{seed}.npy") as draft, open(draft, "wb") as file:
         np.save(file, said_NC)

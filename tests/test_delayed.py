@@ -1,14 +1,16 @@
-"""Delayed updates are the large batch; clipping, dropout and memory by hand."""
+"""Delayed updates are the large batch; by hand: clipping, scaling, dropout, memory, a loss of one's own."""
 
 import pytest
 import torch
 from torch import nn
+from torch.amp import GradScaler
 
 from specialists.answers import label
 from specialists.answers.ensemble import Ensemble
 from specialists.training import memory
 from specialists.training.budget import Budget
 from specialists.training.loop import fit
+from stages.mixed import Half
 
 ROWS = 13
 
@@ -36,12 +38,18 @@ class Points:
 
 
 class Member(nn.Module):
-    def __init__(self, dropout=0.0):
+    """`cost`: of how large its answers are, a loss of its own."""
+
+    def __init__(self, dropout=0.0, cost=0.0):
         super().__init__()
         self.layers = nn.Sequential(nn.Linear(3, 5), nn.Tanh(), nn.Dropout(dropout), nn.Linear(5, 2)).double()
+        self.cost = cost
 
     def forward(self, x):
-        return self.layers(x)
+        said = self.layers(x)
+        if self.cost:
+            self.extra = self.cost * said.square().mean()
+        return said
 
 
 class Double(Ensemble):
@@ -55,10 +63,10 @@ def loss(logits_MBC, target_B, position_B, generator):
     return label.loss(logits_MBC, target_B).sum(0), None
 
 
-def trained(tmp_path, budget, dropout=0.0, select=0):
+def trained(tmp_path, budget, dropout=0.0, select=0, cost=0.0, loss=loss, **more):
     torch.manual_seed(0)
-    ensemble = Double([Member(dropout), Member(dropout)])
-    curve, _ = fit(ensemble, Points(select), loss, budget, 0, tmp_path / "points-0.pt")
+    ensemble = Double([Member(dropout, cost), Member(dropout, cost)])
+    curve, _ = fit(ensemble, Points(select), loss, budget, 0, tmp_path / "points-0.pt", **more)
     return torch.cat([each.flatten() for each in ensemble.parameters()]), curve
 
 
@@ -71,6 +79,51 @@ def test_delayed_updates_end_where_the_large_batch_does(tmp_path, optimizer, par
     delayed, other = trained(tmp_path / "delayed", Budget(**settings, parts=parts))
     assert torch.allclose(whole, delayed, rtol=1e-12, atol=1e-13)
     assert [each["loss"] for each in curve] == pytest.approx([each["loss"] for each in other], rel=1e-12)
+
+
+@pytest.mark.parametrize("parts", [1, 3])
+def test_a_network_may_have_a_loss_of_its_own(tmp_path, parts):
+    """As if it had been part of the loss of each example."""
+
+    def whole(logits_MBC, target_B, position_B, generator):
+        found_B, _ = loss(logits_MBC, target_B, position_B, generator)
+        return found_B + 0.7 * logits_MBC.square().mean(2).sum(0), None
+
+    budget = Budget(epochs=2, batch=8, lr=0.1, optimizer="sgd", parts=parts)
+    own, _ = trained(tmp_path / "own", budget, cost=0.7)
+    assert torch.allclose(own, trained(tmp_path / "whole", budget, loss=whole)[0], rtol=1e-12)
+    assert not torch.allclose(own, trained(tmp_path / "none", budget)[0])
+
+
+def test_scaled_gradients_end_where_plain_ones_do(tmp_path):
+    """The scale is a power of two."""
+    budget = Budget(epochs=2, batch=8, lr=0.1, optimizer="sgd", clip=0.2)
+    plain, _ = trained(tmp_path / "plain", budget)
+    scaler = GradScaler("cpu", init_scale=2.0**10)
+    assert torch.equal(plain, trained(tmp_path / "scaled", budget, scaler=scaler)[0])
+
+
+def test_a_step_in_fp16_that_overflows_is_left_out(tmp_path):
+    def run(scale):
+        torch.manual_seed(0)
+        ensemble = Ensemble([Half(Member().float())])
+        before = [each.clone() for each in ensemble.parameters()]
+        data, scaler = Points(), GradScaler("cpu", init_scale=scale)
+        data.x = data.x.float()
+        path = tmp_path / f"{scale}-0.pt"
+        fit(ensemble, data, loss, Budget(1, ROWS, 0.1, optimizer="sgd"), 0, path, scaler)
+        same = map(torch.equal, before, ensemble.parameters())
+        return scaler.get_scale(), all(same), all(each.isfinite().all() for each in ensemble.parameters())
+
+    assert run(2.0**40) == (2.0**39, True, True)
+    assert run(2.0**10) == (2.0**10, False, True)
+
+
+def test_the_scale_goes_on_where_it_was(tmp_path):
+    budget = Budget(epochs=2, batch=8, lr=0.1)
+    trained(tmp_path, budget, scaler=GradScaler("cpu", init_scale=8.0, growth_interval=1))
+    trained(tmp_path, budget, scaler=(scaler := GradScaler("cpu", init_scale=2.0)))
+    assert scaler.get_scale() == 8.0 * 2**4
 
 
 def test_each_member_is_clipped_by_itself():

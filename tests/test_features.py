@@ -212,7 +212,11 @@ def test_in_portable_mode_it_computes_in_fp32(folder, monkeypatch):
 
 WRONG_SETTINGS = [
     ("features__threads", 0, "threads: 0 is out of range: 1 to 1024"),
-    ("data__format", "coco", "params.yaml: data.format: 'coco' is unknown; known: cifar100, clevr, vqa2"),
+    (
+        "data__format",
+        "coco",
+        "params.yaml: data.format: 'coco' is unknown; known: cifar100, clevr, pictures, vqa2",
+    ),
     ("data__seed", -1, "params.yaml: data: seed: -1 is out of range: 0 to 2147483647"),
     ("data__root", "nowhere", "nowhere: not found. data.root (nowhere) must hold images/train/*.png"),
     ("data__select", 0.01, "select: 0.01 of 8 train images is 0: nothing is left on one side"),

@@ -154,11 +154,20 @@ def test_a_row_names_its_file_or_has_its_name(row):
         ("big", {"network": "resnet20"}, r"params.yaml: networks.big.width: missing; known: width"),
         ("resnet20", {"width": 2, "depth": 3}, r"networks.resnet20.depth: unknown key; known: width"),
         ("resnet20", {"width": "2"}, r"networks.resnet20.width: '2' is str, expected int"),
+        ("cti", {}, "networks.cti: this network is told the answer, so it can only teach"),
     ],
 )
 def test_a_mistake_in_a_row_is_named(row, name, settings, message):
     with pytest.raises(ValueError, match=message):
         row(name, 10, **settings)()
+
+
+def test_who_is_told_no_answer_is_no_such_teacher(row):
+    row("resnet20", 10, width=2)
+    with pytest.raises(
+        ValueError, match="networks.resnet20: this network is told no answer, so it is no such"
+    ):
+        builder("resnet20", (10,), told=True)
 
 
 @pytest.mark.parametrize("mode", ["portable", "fast"])
@@ -175,7 +184,7 @@ def test_only_portable_convolutions_are_held_to_avx2(row, monkeypatch, mode):
 
 
 def test_an_unknown_network_or_pool_is_named():
-    known = "known: ban, box_san, butd, cti, mlp, resnet20, san, vgg17$"
+    known = "known: ban, box_san, butd, cti, mlp, question_only, resnet20, san, vgg17$"
     with pytest.raises(ValueError, match=f"network: 'sam' is not a file of specialists/networks; {known}"):
         network("sam")
     with pytest.raises(ValueError, match="pool: 'max' is unknown; known: last, mean"):

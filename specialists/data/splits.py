@@ -6,11 +6,11 @@ import torch
 SPLITS = ("train", "select", "report")
 
 
-def hold_out(images, share, generator):
-    """split_I of the official train: a random share of the images is select, the rest is train."""
+def hold_out(images, share, generator, split="select"):
+    """split_I of the official train: a random share of the images is of another split, the rest is train."""
     count = round(images * share)
     if not 0 < count < images:
-        raise ValueError(f"select: {share} of {images} train images is {count}: nothing is left on one side")
+        raise ValueError(f"{split}: {share} of {images} train images is {count}: nothing is left on one side")
     split_I = np.full(images, SPLITS.index("train"), np.int32)
-    split_I[torch.randperm(images, generator=generator)[:count].numpy()] = SPLITS.index("select")
+    split_I[torch.randperm(images, generator=generator)[:count].numpy()] = SPLITS.index(split)
     return split_I

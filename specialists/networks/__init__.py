@@ -21,10 +21,20 @@ def network(name):
     return import_module(f"specialists.networks.{name}").Network
 
 
-def builder(row, shape):
-    """What makes the network of a row anew at each call, for data of that shape."""
+def builder(row, shape, told=False):
+    """What makes the network of a row anew at each call, for data of that shape.
+
+    `told`: whether it is told the answers.
+    """
     section = f"networks.{row}"
     file = network(params.optional(section, "network", str, row))
+    if getattr(file, "told", False) != told:
+        reason = (
+            "is told no answer, so it is no such teacher"
+            if told
+            else "is told the answer, so it can only teach"
+        )
+        raise ValueError(f"{section}: this network {reason}")
 
     def build():
         made = params.read(section, file, *shape, beside=("network",))

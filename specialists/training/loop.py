@@ -8,6 +8,7 @@ import math
 import time
 
 import torch
+from torch.amp import GradScaler
 
 from specialists.answers import metrics
 from specialists.answers.ensemble import answer
@@ -16,6 +17,7 @@ from specialists.base.runtime import DEVICE
 from specialists.training import checkpoint
 
 SAVE_SECONDS = 30
+UNSCALED = GradScaler(DEVICE.type, enabled=False)
 
 
 def mix(*parts):
@@ -23,24 +25,35 @@ def mix(*parts):
     return int.from_bytes(hashlib.sha256(repr(parts).encode()).digest()[:7])
 
 
-def fit(ensemble, data, loss, budget, seed, scratch):
+def plain(task):
+    """The loss of a task as `fit` wants it, where nobody is chosen."""
+
+    def loss(logits_MBC, target_B, position_B, generator):
+        return task.loss(logits_MBC, target_B).sum(0), None
+
+    return loss
+
+
+def fit(ensemble, data, loss, budget, seed, scratch, scaler=UNSCALED):
     """Train all members on the same batches; returns (one record per epoch, seconds in all).
 
     `loss(logits_MBC, target_B, position_B, generator)` -> (loss_B, chosen_MB or None), where `position`
-    counts within the train split. Order and noise of an epoch depend on (seed, epoch) alone, dropout on
-    (seed, step). What `data` must offer is said in specialists/data/__init__.py; it may have no rows of
-    `select`. `scratch` is the file of the checkpoint.
+    counts within the train split. A member may have a loss of its own: the mean over the batch that its last
+    forward pass left as `extra`. Order and noise of an epoch depend on (seed, epoch) alone, dropout on (seed,
+    step). What `data` must offer is said in specialists/data/__init__.py; it may have no rows of `select`.
+    `scratch` is the file of the checkpoint. `scaler` keeps gradients in the range of fp16.
     """
     train = data.rows("train")
     examples = len(data.order(budget.batch, torch.Generator()))
     steps = math.ceil(examples / budget.batch)
     optimizer, generator = budget.make(ensemble), torch.Generator(DEVICE)
     state = checkpoint.restore(scratch, ensemble, optimizer, generator)
+    scaler.load_state_dict(scaler.state_dict() | state["scaler"])
     saved = start = time.monotonic()
     before = state["seconds"]
 
     def save():
-        state["seconds"] = before + time.monotonic() - start
+        state.update(seconds=before + time.monotonic() - start, scaler=scaler.state_dict())
         checkpoint.save(scratch, ensemble, optimizer, generator, state)
 
     title = scratch.stem.rpartition("-")[0]
@@ -63,11 +76,14 @@ def fit(ensemble, data, loss, budget, seed, scratch):
                     if (bad_B := ~loss_B.isfinite().cpu()).any():
                         row, value = train[piece][bad_B][0], loss_B[bad_B][0]
                         raise ValueError(f"the loss of row {row} is {value} at step {state['step']}")
-                    (loss_B.sum() / len(position)).backward()
+                    extra = sum(getattr(member, "extra", 0) for member in ensemble.members)
+                    scaler.scale((loss_B.sum() + len(piece) * extra) / len(position)).backward()
                     state["loss"] += loss_B.detach().double().sum().item()
                     state["chosen"] = state["chosen"] + (0 if chosen_MB is None else chosen_MB.sum(1))
+                scaler.unscale_(optimizer)
                 budget.shorten(ensemble.members)
-                optimizer.step()
+                scaler.step(optimizer)
+                scaler.update()
                 state["step"] += 1
                 progress.step()
                 if time.monotonic() - saved > SAVE_SECONDS and state["step"] % steps:

@@ -77,6 +77,20 @@ def annotations(path):
         )
 
 
+def joined(asked, answered):
+    """(questions, annotations) of two files, one to one in the order of the questions."""
+    by_id = {each.id: each for each in annotations(answered)}
+    listed = [*questions(asked)]
+    for each in listed:
+        if each.id not in by_id or by_id[each.id].image != each.image:
+            raise ValueError(f"{answered}: no annotation of question {each.id} about image {each.image}")
+    if len(by_id) > len(listed):
+        known = {each.id for each in listed}
+        other = next(i for i in by_id if i not in known)
+        raise ValueError(f"{asked}: no question {other}, which is annotated")
+    return listed, [by_id[each.id] for each in listed]
+
+
 def _once(path, key):
     """(place, record) of each record; a question id comes once."""
     seen = set()

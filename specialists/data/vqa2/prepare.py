@@ -66,35 +66,31 @@ def prepare(data, settings, folder):
     asked = {split: joined(root, split) for split in official.SPLITS}
     converted(root, settings.most, folder / "boxes")
     images = store.load(folder / "boxes").images
-    columns, words, answers, kinds = _columns(asked, images, data, settings)
+    columns, about = learned(asked, images, data, settings)
+    more = []
+    if settings.vectors:
+        np.save(folder / "vectors.npy", vocabulary.vectors(settings.vectors, about["words"]))
+        more = ["vectors.npy"]
+    return finished(columns, about | {"boxes": settings.boxes}, folder, more)
+
+
+def finished(columns, about, folder, more):
+    """Write what is left, where boxes, and `more` files of other kinds, lie in the folder already."""
     with replacing(folder / "questions.safetensors") as draft:
         draft.write_bytes(save(columns))
-    files = [
-        folder / "questions.safetensors",
-        *(folder / "boxes" / name for name in (*store.FILES, "meta.json")),
-    ]
-    if settings.vectors:
-        files.append(folder / "vectors.npy")
-        np.save(files[-1], vocabulary.vectors(settings.vectors, words))
-    families = sorted({each.question_type for _, found in asked.values() for each in found})
-    meta = {
+    boxes = [f"boxes/{name}" for name in (*store.FILES, "meta.json")]
+    files = [folder / name for name in ("questions.safetensors", *boxes, *more)]
+    answers = about["answers"]
+    meta = about | {
         "reader": "vqa2",
-        "words": words,
-        "answers": answers,
-        "kinds": kinds,
         "kind_names": official.ANSWER_TYPES,
-        "families": families,
         "splits": {name: int((columns["split"] == i).sum()) for i, name in enumerate(SPLITS)},
-        "boxes": settings.boxes,
         "blind": blind(columns, len(answers)),
         "digest": digest(*files),
     }
     write_json(folder / "meta.json", meta)
-    return {
-        "boxes": store.load(folder / "boxes").meta["boxes"],
-        "answers": len(answers),
-        "blind": meta["blind"],
-    }
+    count = store.load(folder / "boxes").meta["boxes"]
+    return {"boxes": count, "answers": len(answers), "blind": meta["blind"]}
 
 
 def joined(root, split):
@@ -107,17 +103,7 @@ def joined(root, split):
                 "v2_mscoco_SPLIT_annotations.json, SPLIT being train2014 and val2014, and boxes/*: fetch "
                 "VQA v2 from https://visualqa.org, or set data.root back to data/stand_in"
             )
-    by_id = {each.id: each for each in official.annotations(answered)}
-    questions = [*official.questions(asked)]
-    for each in questions:
-        if each.id not in by_id or by_id[each.id].image != each.image:
-            raise ValueError(f"{answered}: no annotation of question {each.id} about image {each.image}")
-    if len(by_id) > len(questions):
-        known = {each.id for each in questions}
-        raise ValueError(
-            f"{asked}: no question {next(i for i in by_id if i not in known)}, which is annotated"
-        )
-    return questions, [by_id[each.id] for each in questions]
+    return official.joined(asked, answered)
 
 
 def converted(root, most, folder):
@@ -130,8 +116,11 @@ def converted(root, most, folder):
     shutil.rmtree(scratch)
 
 
-def _columns(asked, images, data, settings):
-    """(columns of all questions, words, answers, the type of each answer)"""
+def learned(asked, images, data, settings):
+    """(columns of all questions; words, answers, the type of each answer, and families)
+
+    `asked`: (questions, annotations) of train, then of report; `images`: all ids in the order of the store.
+    """
     (questions, answered), (more, later) = asked.values()
     ids = sorted({each.image for each in questions})
     held = hold_out(len(ids), data.select, torch.Generator().manual_seed(data.seed))
@@ -164,7 +153,12 @@ def _columns(asked, images, data, settings):
         "kind": np.array([official.ANSWER_TYPES.index(each.answer_type) for each in answered], np.int32),
         "target": vocabulary.packed([vocabulary.shares(each.answers, places) for each in answered]),
     }
-    return columns, words, answers, vocabulary.kinds([answered[i] for i in train], answers)
+    return columns, {
+        "words": words,
+        "answers": answers,
+        "kinds": vocabulary.kinds([answered[i] for i in train], answers),
+        "families": [*families],
+    }
 
 
 def blind(columns, answers):

@@ -1,0 +1,120 @@
+"""A folder of pictures, and a list of what was asked about them.
+
+images/**               PNG or JPEG
+train.csv               image,question,answer and perhaps group; `image` is a path in images/
+val.csv                 the same, for report; without it some pictures of train are held out for that
+
+In place of each CSV there may be two files as in VQA v2, *train*questions.json and *train*annotations.json,
+about pictures whose names end in their id.
+"""
+
+import csv
+import re
+from pathlib import Path
+
+from specialists.data.text import tokenize
+from specialists.data.vqa2 import official
+from specialists.data.vqa2.official import Annotation, Question
+from specialists.data.vqa2.scoring import normalized
+
+SPLITS = ("train", "val")
+COLUMNS = ("image", "question", "answer")
+ENDINGS = (".png", ".jpg", ".jpeg")
+PEOPLE = 10  # the answer of a list counts as that of all of them
+
+
+def read(root):
+    """({split: (questions, annotations)}, {id of a picture: its path}); val may be missing."""
+    pictures = sorted(path for path in (Path(root) / "images").rglob("*") if path.suffix.lower() in ENDINGS)
+    if not pictures:
+        raise ValueError(f"{root}/images: no picture there; data.root needs PNG or JPEG files in images/")
+    found = {split: _split(Path(root), split) for split in SPLITS}
+    if not found["train"]:
+        raise ValueError(
+            f"{root}/train.csv: not found; expected a table of {', '.join(COLUMNS)} and perhaps group, or "
+            "*train*questions.json and *train*annotations.json as in VQA v2"
+        )
+    kinds = {len(files) for files in found.values() if files}
+    if len(kinds) > 1:
+        raise ValueError(f"{root}: train and val are not both CSV or both JSON")
+    found = {split: files for split, files in found.items() if files}
+    return _tables(found, Path(root), pictures) if kinds == {1} else _official(found, pictures)
+
+
+def _split(root, split):
+    """The files that list a split: a CSV, two JSON, or none."""
+    if (table := root / f"{split}.csv").exists():
+        return [table]
+    files = [sorted(root.glob(f"*{split}*{kind}.json")) for kind in ("questions", "annotations")]
+    if any(len(each) > 1 for each in files) or len(files[0]) != len(files[1]):
+        names = ", ".join(path.name for each in files for path in each)
+        raise ValueError(
+            f"{root}: {split}: found {names}, expected one file of questions, one of annotations"
+        )
+    return [*files[0], *files[1]]
+
+
+def _official(found, pictures):
+    """Questions and annotations as in VQA v2; ids of pictures stand at the end of their names."""
+    asked, by_id = {split: official.joined(*files) for split, files in found.items()}, {}
+    for path in pictures:
+        if number := re.search(r"\d+$", path.stem):
+            other = by_id.setdefault(int(number[0]), path)
+            if other != path:
+                raise ValueError(f"{path}: the same id as {other}: names must end in the id of the picture")
+    for split, (questions, _) in asked.items():
+        for each in questions:
+            if each.image not in by_id:
+                raise ValueError(
+                    f"{found[split][0]}: question {each.id}: no picture whose name ends in {each.image}"
+                )
+    return asked, by_id
+
+
+def _tables(found, root, pictures):
+    """Rows of CSV as if ten people had given each answer; what counts as a group is its column or how a
+    question begins."""
+    id_of, asked, count = {path: i for i, path in enumerate(pictures)}, {}, 0
+    for split, (table,) in found.items():
+        questions, annotations = [], []
+        for line, row in _rows(table):
+            path = root / "images" / row["image"]
+            if path not in id_of:
+                raise ValueError(f"{table}: line {line}: image: no PNG or JPEG at {path}")
+            count += 1
+            question, answer = row["question"], row["answer"]
+            group = row.get("group") or tokenize(question)[0]
+            answers = (answer,) * PEOPLE
+            questions.append(Question(count, id_of[path], question))
+            annotations.append(Annotation(count, id_of[path], group, kind(answer), answer, answers))
+        asked[split] = questions, annotations
+    return asked, dict(enumerate(pictures))
+
+
+def _rows(table):
+    """(line, {column: text}) of a CSV; what has to be there is."""
+    try:
+        with open(table, encoding="utf-8-sig", newline="") as file:
+            rows = csv.DictReader(file, strict=True)
+            if missing := set(COLUMNS) - set(rows.fieldnames or ()):
+                raise ValueError(f"{table}: no column {', '.join(sorted(missing))}; found {rows.fieldnames}")
+            for row in rows:
+                for column in COLUMNS:
+                    if not (row[column] or "").strip():
+                        raise ValueError(f"{table}: line {rows.line_num}: {column}: nothing there")
+                if None in row:
+                    raise ValueError(f"{table}: line {rows.line_num}: more cells than columns")
+                if not tokenize(row["question"]):
+                    said = f"question: {row['question']!r} has no words"
+                    raise ValueError(f"{table}: line {rows.line_num}: {said}")
+                yield rows.line_num, row
+    except (csv.Error, UnicodeDecodeError) as error:
+        raise ValueError(f"{table}: not a CSV in UTF-8: {error}") from None
+
+
+def kind(answer):
+    """The type of an answer, as annotators of VQA v2 would have it."""
+    form = normalized(answer)
+    if form in ("yes", "no"):
+        return "yes/no"
+    return "number" if form.isdecimal() else "other"
