@@ -44,7 +44,7 @@ def collected():
         "Networks": axes.networks,
         "Boxes": [f"boxes_{each}" for each in axes.boxes],
         "Delayed updates": [axes.network, *axes.budgets],
-        "Taught by a teacher that is told the answer": [axes.student, "taught"],
+        "Taught by a teacher that is told the answer": ["untaught", "taught"],
     }
     made = {
         title: {name: slides.single(name, axes.seeds, metrics, spent) for name in rows}

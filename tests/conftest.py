@@ -23,6 +23,7 @@ for name in ("MLFLOW_TRACKING_URI", "PYTHONPATH", "JOBS"):
 import pytest  # noqa: E402
 import yaml  # noqa: E402
 
+from tests.shapes import shapes, table  # noqa: E402
 from tools import small  # noqa: E402
 
 ROOT = Path(__file__).parents[1]
@@ -103,6 +104,26 @@ def finished_students(tmp_path_factory):
     return once(tmp_path_factory, "students", "pipelines/students")
 
 
+@pytest.fixture(scope="session")
+def finished_pictures(tmp_path_factory):
+    """The same for the pipeline of one's own pictures, about drawn ones."""
+    return once(tmp_path_factory, "pictures", "pipelines/pictures", own)
+
+
+def own(place):
+    (place / "own").mkdir()
+    table(place / "own/train.csv", shapes(place / "own"))
+
+    def change(params):
+        params["data"] |= {"root": "own"}
+        params["table"] |= {"generalists": ["ie"], "methods": ["mcl_kd"]}
+        params["features"]["eyes"] |= {"width": 8, "steps": 400, "batch": 32, "lr": 0.01}
+        for budget in (params["base"], params["specialize"], params["distill"]["budget"]):
+            budget |= {"epochs": 15, "batch": 32}
+
+    edit(place, change)
+
+
 @pytest.fixture
 def clone(finished, tmp_path):
     return copied(finished, tmp_path)
@@ -140,7 +161,7 @@ def pytest_collection_modifyitems(items):
     items[:] = ours + quick[:room] + [item for item in slow if item not in ours] + quick[room:]
 
 
-def once(tmp_path_factory, name, pipeline):
+def once(tmp_path_factory, name, pipeline, change=lambda place: None):
     """A `reproduced` pipeline, made by one of the test processes for all of them; who comes second waits."""
     shared = tmp_path_factory.getbasetemp()
     if "PYTEST_XDIST_WORKER" in os.environ:
@@ -149,15 +170,15 @@ def once(tmp_path_factory, name, pipeline):
     with open(shared / f"{name}.lock", "w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         if not made.exists():
-            reproduced(folder, pipeline)
+            reproduced(folder, pipeline, change)
             made.touch()
     return folder / "specialists" / pipeline
 
 
-def reproduced(folder, pipeline):
+def reproduced(folder, pipeline, change):
     """A copy of the repository in folder/specialists in which a pipeline has run at smoke scale.
 
-    What each stage has loaded is in folder/loaded.
+    `change` may change where it runs before that. What each stage has loaded is in folder/loaded.
     """
     witness, loaded = folder / "bin/python", folder / "loaded"
     for made in (witness.parent, loaded):
@@ -168,6 +189,7 @@ def reproduced(folder, pipeline):
     run(top, "git", "config", "user.name", "tests")
     run(top, "git", "config", "user.email", "tests@localhost")
     path = f"{witness.parent}:{os.environ['PATH']}"
+    change(place)
     run(place, "dvc", "repro", "--quiet", PATH=path, LOADED=str(loaded), CHECKOUT=str(top))
     tool(top, "pages")
     run(top, "git", "add", "--all")

@@ -7,47 +7,22 @@ import random
 import numpy as np
 import pytest
 import torch
-from PIL import Image, ImageDraw
+from PIL import Image
 from safetensors.torch import save_file
 
 from specialists.answers import metrics
 from specialists.answers.ensemble import Ensemble, answer
-from specialists.data.pictures import grid, listed, picture, prepare, read
+from specialists.data.pictures import grid, listed, picture, prepare, read, stand_in
 from specialists.eyes import extract, resnet101
 from specialists.eyes.scene_cnn import Settings as Eyes
 from specialists.networks import butd
 from specialists.training.budget import Budget
 from specialists.training.loop import fit, plain
+from tests.shapes import HEAD, shapes, table
 
-COLORS = {"red": (220, 20, 20), "green": (20, 200, 40), "blue": (40, 60, 230)}
-HEAD = ("image", "question", "answer", "group")
 EYES = Eyes(rows=3, columns=4, channels=16, width=8, images=1000, steps=400, batch=32, lr=1e-2)
 SETTINGS = prepare.Settings(weights="", eyes=EYES, longest=8, least=3, threads=1)
 SIZES = {"embedding": 16, "question": 32, "hidden": 32, "classifier_hidden": 64, "activation": "relu"}
-
-
-def drawn(folder, pictures=150):
-    """Pictures of a disc and a square of two colours, in several folders and formats; rows of questions."""
-    rng, rows = random.Random(0), []
-    for i in range(pictures):
-        image = Image.new("RGB", (64, 48))
-        draw, left = ImageDraw.Draw(image), rng.random() < 0.5
-        colors = rng.sample([*COLORS], 2)
-        for color, draws, side in zip(colors, (draw.ellipse, draw.rectangle), (left, not left), strict=True):
-            x, y = 4 + (0 if side else 32) + rng.randrange(8), 4 + rng.randrange(20)
-            draws((x, y, x + 18, y + 18), fill=COLORS[color])
-        name = f"{i % 3}/shapes-{i:03d}{('.png', '.JPG', '.jpeg')[i % 3]}"
-        (folder / "images" / name).parent.mkdir(parents=True, exist_ok=True)
-        image.save(folder / "images" / name, quality=95)
-        asked = zip(("disc", "square"), colors, strict=True)
-        rows += [(name, f"What color is the {shape}?", color, "color") for shape, color in asked]
-        rows.append((name, "Is the disc on the left?", "Yes." if left else "no", "place"))
-    return rows
-
-
-def table(path, rows, head=HEAD):
-    with open(path, "w", newline="", encoding="utf-8") as file:
-        csv.writer(file).writerows([head, *(row[: len(head)] for row in rows)])
 
 
 def data(folder, **more):
@@ -58,7 +33,7 @@ def data(folder, **more):
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
     folder = tmp_path_factory.mktemp("own")
-    table(folder / "train.csv", drawn(folder))
+    table(folder / "train.csv", shapes(folder))
     return folder
 
 
@@ -153,6 +128,53 @@ def test_a_list_of_val_is_report_and_without_groups_words_divide(folder, tmp_pat
     assert len({*ids}) == 99 and ids == [each.id for _, found in asked.values() for each in found]
 
 
+def test_the_stand_in_shows_what_it_asks_about(tmp_path):
+    world = stand_in.World(0, 60, 20, 8, 128, 96)
+    rng = random.Random(0)
+    for _ in range(50):
+        scene = stand_in.arranged(world, rng)
+        pixels = np.asarray(stand_in.drawn(world, scene)).reshape(-1, 3)
+        found = {name for name, value in stand_in.COLORS.items() if (pixels == value).all(1).any()}
+        assert found == {each["color"] for each in scene["objects"]}
+        light = (pixels == stand_in.LIGHT).all(1).sum()
+        assert bool(light) == any(each["material"] == "metal" for each in scene["objects"])
+        shown = sum((pixels == value).all(1).sum() for value in stand_in.COLORS.values()) + light
+        areas = [area(each) for each in scene["objects"]]
+        assert shown == pytest.approx(sum(areas), rel=0.15)  # nothing lies on another thing, or outside
+
+
+def area(thing):
+    """By hand, of a picture whose places are 32 x 32."""
+    half = 32 * {"large": 0.42, "small": 0.24}[thing["size"]]
+    square = (2 * half + 1) ** 2
+    return square * {"cube": 1, "cylinder": 0.5, "sphere": np.pi / 4}[thing["shape"]]
+
+
+def test_a_stand_in_of_more_processes_is_the_same(tmp_path):
+    world, files = stand_in.World(0, 110, 20, 3, 64, 48), []
+    for processes in (1, 2):
+        (folder := tmp_path / str(processes)).mkdir()
+        stand_in.write(world, folder, processes)
+        files.append([(p.relative_to(folder), p.read_bytes()) for p in sorted(folder.rglob("*.*"))])
+    assert files[0] == files[1] and len(files[0]) == 130 + 2
+    asked, pictures = listed.read(folder)
+    assert [len(questions) for questions, _ in asked.values()] == [330, 60] and len(pictures) == 130
+
+
+def test_the_whole_pipeline_answers_about_ones_own_pictures(finished_pictures):
+    """No list of val, no annotation, nothing published: the table is there, and what eyes learned helps."""
+    place, own = finished_pictures, finished_pictures / "own"
+    assert (own / "train.csv").exists() and not (own / "val.csv").exists()
+    rows = json.loads((place / "metrics/table.json").read_text())
+    assert [*rows] == [
+        f"butd-{name}" for name in ("ie", "ie_plus", "mcl-k1", "cmcl-k1", "mcl_kd-k1", "student")
+    ]
+    blind = json.loads((place / "data/features/meta.json").read_text())["blind"]
+    assert rows["butd-ie"]["report"]["top1"]["mean"] > blind + 20
+    assert "paper" not in (place / "metrics/table.md").read_text()
+    assert (place / "metrics/questions/butd.png").exists()
+
+
 def official_files(folder, split, pictures):
     questions = [
         {"image_id": i, "question_id": 10 * i, "question": "What color is the disc?"} for i in pictures
@@ -195,9 +217,6 @@ def test_eyes_with_a_file_of_weights(folder, tmp_path):
     found = read.load(tmp_path / "features")
     assert found.shape[0] == 1024 + 2 and found.meta["boxes"] == 14 * 14
     assert not (tmp_path / "features/eyes.safetensors").exists()
-
-
-ROW = ("a.png", "Is it red?", "yes")
 
 
 @pytest.mark.parametrize(

@@ -230,7 +230,7 @@ def test_forced_again_every_output_is_the_same_to_the_bit(clone):
     assert (clone / "dvc.lock").read_text() == before
 
 
-@pytest.mark.parametrize("pipeline", ["finished", "finished_cifar", "finished_students"])
+@pytest.mark.parametrize("pipeline", ["finished", "finished_cifar", "finished_students", "finished_pictures"])
 def test_every_stage_declares_the_code_it_loads_and_the_params_it_reads(pipeline, request):
     """Of one stage of every kind, as seen while the pipeline ran."""
     folder = request.getfixturevalue(pipeline)
@@ -309,7 +309,7 @@ def bind():
     """Bind every section of params.yaml here to what reads it."""
     tree = load()
     kind, distill = tree["data"]["format"], tree["distill"]
-    shape = {"clevr": [[3, 4], 8, 11, 5], "cifar100": [100], "vqa2": [8, 11, 5]}[kind]
+    shape = {"clevr": [[3, 4], 8, 11, 5], "cifar100": [100]}.get(kind, [8, 11, 5])
     read_params("compute", Compute)
     read_params("world", data.part(kind, "stand_in").World)
     read_params("data", data.part(kind, "prepare").Data)
@@ -318,10 +318,11 @@ def bind():
     for row in distill.get("methods", []):
         read_params(f"distill.methods.{row}", modalities.Method)
     budgets = [f"distill.budgets.{each}" for each in distill.get("budgets", [])] or ["distill.budget"]
+    budgets += [f"budgets.{each}" for each in tree.get("budgets", [])]
     for section in ("base", "specialize", *budgets):
         read_params(section, Budget)
     for row in tree["networks"]:
-        builder(row, shape)()
+        builder(row, shape, told=row == tree.get("singles", {}).get("teacher"))()
     logits = torch.zeros(2, 1, 5)
     given = {"task_MB": logits[..., 0], "logits_MBC": logits, "teacher_MBC": logits, "k": 1}
     given |= {"generator": None, "task": label}

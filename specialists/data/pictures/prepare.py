@@ -69,7 +69,7 @@ def prepare(data, settings, folder):
         more = ["eyes.safetensors"]
     grid.write(folder / "boxes", ids, eyes, extract.maps(eyes, paths, FORMATS))
     rows, across = eyes.grid
-    return finished(columns, about | {"boxes": rows * across}, folder, more)
+    return finished(columns, about | {"reader": "pictures", "boxes": rows * across}, folder, more)
 
 
 def divided(listed, data):

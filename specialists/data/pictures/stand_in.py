@@ -1,18 +1,33 @@
-"""A small folder of pictures and questions: rendered scenes, as CSV."""
+"""A small folder of pictures and questions: a few flat things, and a CSV of what was asked about them."""
 
 import csv
 import random
 import zlib
 from collections import Counter
 
-from PIL import Image
+from PIL import Image, ImageDraw
 
-from specialists.data.clevr.render import render
+from specialists.data.clevr.programs import VALUES
 from specialists.data.clevr.stand_in import CHUNK, parts
-from specialists.data.clevr.world import World, scene
+from specialists.data.clevr.world import World
 from specialists.data.vqa2 import wordings
 
 __all__ = ["World", "write"]
+
+COLORS = {
+    "gray": (110, 110, 110),
+    "red": (200, 40, 40),
+    "blue": (40, 70, 210),
+    "green": (30, 150, 50),
+    "brown": (130, 75, 30),
+    "purple": (140, 40, 180),
+    "cyan": (50, 200, 210),
+    "yellow": (250, 230, 50),
+}
+FEWEST, MOST = 2, 5
+ACROSS, DOWN = 4, 3  # places of things, of which no two share one
+SIZES = {"large": 0.42, "small": 0.24}  # half a thing, in places
+BACKGROUND, LIGHT = (235, 235, 235), (255, 255, 255)
 
 
 def write(world, folder, processes=None):
@@ -30,11 +45,38 @@ def _chunk(world, folder, place):
     split, start = place
     rng, tally, rows = random.Random(f"{world.seed} {split} {start}"), Counter(), []
     for index in range(start, min(start + CHUNK, world.images(split))):
-        drawn, name = scene(world, split, index), f"{split}_{index:06d}.png"
-        picture = Image.fromarray(render(drawn, world.width, world.height))
-        picture.save(folder / "images" / name, compress_type=zlib.Z_RLE)
+        scene, name = arranged(world, rng), f"{split}_{index:06d}.png"
+        drawn(world, scene).save(folder / "images" / name, compress_type=zlib.Z_RLE)
         for _ in range(world.questions_per_image):
-            make, asked, answer = wordings.drawn(drawn, rng, tally)
+            make, asked, answer = wordings.drawn(scene, rng, tally)
             tally[make] += 1
             rows.append([name, asked.text, answer, asked.type])
     return rows
+
+
+def arranged(world, rng):
+    """Things as those of a scene of CLEVR, and where they are."""
+    places = rng.sample([(x, y) for y in range(DOWN) for x in range(ACROSS)], rng.randint(FEWEST, MOST))
+    objects = []
+    for x, y in places:
+        thing = {key: rng.choice(values) for key, values in VALUES.items()}
+        free = 0.5 - SIZES[thing["size"]]
+        centre = x + 0.5 + rng.uniform(-free, free), y + 0.5 + rng.uniform(-free, free)
+        thing["pixel_coords"] = [centre[0] * world.width / ACROSS, centre[1] * world.height / DOWN]
+        objects.append(thing)
+    return {"objects": objects}
+
+
+def drawn(world, scene):
+    """A ball is a disc, a cube a square, a cylinder stands upright; what is of metal has a spot of light."""
+    image = Image.new("RGB", (world.width, world.height), BACKGROUND)
+    draw, unit = ImageDraw.Draw(image), min(world.width / ACROSS, world.height / DOWN)
+    for thing in scene["objects"]:
+        (x, y), half = thing["pixel_coords"], SIZES[thing["size"]] * unit
+        across = half / 2 if thing["shape"] == "cylinder" else half
+        shape = draw.ellipse if thing["shape"] == "sphere" else draw.rectangle
+        shape((x - across, y - half, x + across, y + half), fill=COLORS[thing["color"]])
+        if thing["material"] == "metal":
+            light = half / 3
+            draw.ellipse((x - light, y - light, x + light, y + light), fill=LIGHT)
+    return image

@@ -71,7 +71,7 @@ def prepare(data, settings, folder):
     if settings.vectors:
         np.save(folder / "vectors.npy", vocabulary.vectors(settings.vectors, about["words"]))
         more = ["vectors.npy"]
-    return finished(columns, about | {"boxes": settings.boxes}, folder, more)
+    return finished(columns, about | {"reader": "vqa2", "boxes": settings.boxes}, folder, more)
 
 
 def finished(columns, about, folder, more):
@@ -82,7 +82,6 @@ def finished(columns, about, folder, more):
     files = [folder / name for name in ("questions.safetensors", *boxes, *more)]
     answers = about["answers"]
     meta = about | {
-        "reader": "vqa2",
         "kind_names": official.ANSWER_TYPES,
         "splits": {name: int((columns["split"] == i).sum()) for i, name in enumerate(SPLITS)},
         "blind": blind(columns, len(answers)),
