@@ -1,7 +1,7 @@
-"""The gated modular block of Pahuja et al. (2019): of a ResNeXt block's groups the question chooses which run.
+"""The gated block of Pahuja et al. (2019): of the groups of a ResNeXt block the question chooses which run.
 
-B batch, C channels, H W the grid of cells (X in a line), Q the question's size, A attention units, G groups of
-D channels, K groups that run, S different choices of groups in a batch
+B batch, C channels, H W the grid of cells (X in a line), Q the question's size, A attention units, G groups, K
+of which run, S different choices of groups in a batch
 """
 
 import torch
@@ -36,10 +36,15 @@ class Gate(nn.Module):
 
     def forward(self, map_BCHW, question_BQ):
         """weight_BG, and chosen_BK in ascending order; of groups that count the same the first are chosen."""
-        image_BXQ = self.image(map_BCHW.flatten(2).transpose(1, 2))
-        asked_BXA = torch.tanh(self.of_image(image_BXQ) + self.of_question(question_BQ).unsqueeze(1))
-        share_BX = (self.attend(asked_BXA).squeeze(2) + self.place_X).softmax(1)
-        seen_BQ = (share_BX.unsqueeze(1) @ image_BXQ.to(share_BX.dtype)).squeeze(1)
+        # A cell's features in the size of the question are W_I x; of W_IA W_I x the weights are multiplied
+        # first, and of sum p W_I x the sum is computed first.
+        image_YQ = torch.cat([self.image.weight.T, self.image.bias.unsqueeze(0)])  # Y = C + 1
+        image_YA = self.of_image(image_YQ)
+        image_BAHW = F.conv2d(map_BCHW, image_YA[:-1].T[..., None, None], image_YA[-1])
+        asked_BAX = torch.tanh(image_BAHW.flatten(2) + self.of_question(question_BQ).unsqueeze(2))
+        share_BX = (self.attend(asked_BAX.transpose(1, 2)).squeeze(2) + self.place_X).softmax(1)
+        seen_BC = (map_BCHW.flatten(2).to(share_BX.dtype) @ share_BX.unsqueeze(2)).squeeze(2)
+        seen_BQ = self.image(seen_BC)
         score_BG = torch.relu(self.groups(seen_BQ + question_BQ)).float()
         total_B1 = score_BG.sum(1, keepdim=True)
         weight_BG = torch.where(total_B1 > 0, score_BG / total_B1.clamp_min(1e-12), 1 / score_BG.shape[1])
