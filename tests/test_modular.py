@@ -89,15 +89,15 @@ def all_groups(block, image, question):
     """What training computes, with the statistics of evaluation: all groups, those not chosen times zero."""
     weight_BG, _ = block.gate(image, question)
     inner = block.groups_of(image).unflatten(1, (GROUPS, WIDTH)) * weight_BG[..., None, None, None]
-    return block.joined(image, block.expand(inner.flatten(1, 2)))
+    return block.joined(image, inner.flatten(1, 2))
 
 
-@pytest.mark.parametrize("ways", [modular.SETS, 0, 1000])  # as it chooses, side by side, one after another
+@pytest.mark.parametrize("sets", [0, 1000])  # side by side, one after the other
 @pytest.mark.parametrize("active", range(1, GROUPS + 1))
 @pytest.mark.parametrize("stride", [1, 2])
 @torch.no_grad()
-def test_the_chosen_groups_alone_say_what_all_of_them_do(monkeypatch, active, stride, ways):
-    monkeypatch.setattr(modular, "SETS", ways)
+def test_the_chosen_groups_alone_say_what_all_of_them_do(monkeypatch, active, stride, sets):
+    monkeypatch.setattr(modular, "SETS", sets)
     block = made(active, stride)
     for size in (1, 2, 17):
         for image, question in (asked(size), asked(size, 1)):

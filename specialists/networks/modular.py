@@ -1,7 +1,7 @@
 """The gated block of Pahuja et al. (2019): of the groups of a ResNeXt block the question chooses which run.
 
-B batch, C channels, H W the grid of cells (X in a line), Q the question's size, A attention units, G groups, K
-of which run, S different choices of groups in a batch
+B batch, C channels, H W the grid of cells (X in a line), Q the size of the question, A attention units, G
+groups, K of which run, S different choices of groups in a batch
 """
 
 import torch
@@ -11,11 +11,13 @@ from torch import nn
 from specialists.networks.portable import Linear
 
 SCOPES = ("batch", "sample")
-SETS = 8  # at most as many choices are computed one after the other, more side by side
+# Of more choices than SETS, whose multiplications for a question are at most WORK, all are computed side by
+# side; else one after the other, with the questions that made each together.
+SETS, WORK = 8, 4e6
 
 
 class Gate(nn.Module):
-    """How much each group counts for a question about an image: 0 for all but `active` of them.
+    """How much each group counts for a question about an image; those that are not chosen, 0.
 
     Appendix B: attention over the grid, what it sees plus the question, ReLU, L1 norm; where all are zero, all
     groups count the same. `balance` is the squared coefficient of variation of what counts before the others
@@ -75,56 +77,67 @@ class Block(nn.Module):
 
     def forward(self, map_BCHW, question_BQ=None):
         if self.gate is None:
-            return self.joined(map_BCHW, self.expand(self.groups_of(map_BCHW)))
+            return self.joined(map_BCHW, self.groups_of(map_BCHW))
         weight_BG, chosen_BK = self.gate(map_BCHW, question_BQ)
-        if self.training or chosen_BK.shape[1] == self.count:
-            weight_BI11 = weight_BG.repeat_interleave(self.conv.in_channels // self.count, 1)[..., None, None]
-            return self.joined(map_BCHW, self.expand(self.groups_of(map_BCHW) * weight_BI11))
+        if self.training:
+            return self.joined(map_BCHW, self.groups_of(map_BCHW) * self.spread(weight_BG))
         sets_SK, set_B = chosen_BK.unique(dim=0, return_inverse=True)
-        if len(sets_SK) > SETS:
-            return self.joined(map_BCHW, self.beside(map_BCHW, weight_BG, chosen_BK))
-        found = None
+        share = chosen_BK.shape[1] / self.count
+        if len(sets_SK) > SETS and share * self.reduce.weight.numel() * map_BCHW[0, 0].numel() <= WORK / 2:
+            return self.beside(map_BCHW, weight_BG, chosen_BK)
+        if len(sets_SK) == 1:
+            return self.alone(map_BCHW, weight_BG[:, sets_SK[0]], sets_SK[0])
+        map_BHWC, found = map_BCHW.permute(0, 2, 3, 1), None
         for s, set_K in enumerate(sets_SK):
             row_N = (set_B == s).nonzero().squeeze(1)
-            part = self.alone(map_BCHW[row_N], weight_BG[row_N][:, set_K], set_K)
-            found = map_BCHW.new_empty(len(map_BCHW), *part.shape[1:]) if found is None else found
+            part = self.alone(map_BHWC[row_N].permute(0, 3, 1, 2), weight_BG[row_N][:, set_K], set_K)
+            part = part.permute(0, 2, 3, 1)
+            found = part.new_empty(len(map_BHWC), *part.shape[1:]) if found is None else found
             found[row_N] = part
-        return self.joined(map_BCHW, found)
+        return found.permute(0, 3, 1, 2)
 
     def groups_of(self, map_BCHW):
         inner = torch.relu(self.reduced(self.reduce(map_BCHW)))
         return torch.relu(self.convolved(self.conv(inner)))
 
-    def joined(self, map_BCHW, expanded):
-        return torch.relu(self.expanded(expanded) + self.shortcut(map_BCHW))
+    def joined(self, map_BCHW, inner):
+        return torch.relu(self.expanded(self.expand(inner)) + self.shortcut(map_BCHW))
+
+    def spread(self, weight_BK):
+        """The weights of groups as those of their channels."""
+        return weight_BK.repeat_interleave(self.conv.in_channels // self.count, 1)[..., None, None]
 
     def weights(self):
-        """Of each group: the weights and biases of its two layers with their norms, and how it is expanded."""
-        first, second = folded(self.reduce, self.reduced), folded(self.conv, self.convolved)
-        each = [part.unflatten(0, (self.count, -1)) for part in (*first, *second)]
-        return *each, self.expand.weight.unflatten(1, (self.count, -1))
+        """Of each group: the weights and biases of its two layers with their norms, and how it is expanded; what
+        all of them add."""
+        layers = (self.reduce, self.reduced), (self.conv, self.convolved)
+        each = [part.unflatten(0, (self.count, -1)) for layer in layers for part in folded(*layer)]
+        third, bias = folded(self.expand, self.expanded)
+        return *each, third.unflatten(1, (self.count, -1)), bias
 
     def alone(self, map_NCHW, weight_NK, set_K):
-        """The groups of one choice, for all that chose the same."""
-        w1, b1, w2, b2, w3 = self.weights()
-        inner = torch.relu(F.conv2d(map_NCHW, w1[set_K].flatten(0, 1), b1[set_K].flatten()))
+        """The block with the groups of one choice, for all that made it."""
+        w1, b1, w2, b2, w3, b3 = self.weights()
+        inner = F.conv2d(map_NCHW, w1[set_K].flatten(0, 1), b1[set_K].flatten()).relu_()
         second = w2[set_K].flatten(0, 1), b2[set_K].flatten(), self.stride, 1, 1, len(set_K)
-        inner = torch.relu(F.conv2d(inner, *second)).unflatten(1, (len(set_K), -1))
-        inner = (inner * weight_NK[..., None, None, None]).flatten(1, 2)
-        return F.conv2d(inner, w3[:, set_K].flatten(1, 2))
+        inner = F.conv2d(inner, *second).relu_()
+        inner *= self.spread(weight_NK)
+        return F.conv2d(inner, w3[:, set_K].flatten(1, 2), b3).add_(self.shortcut(map_NCHW)).relu_()
 
     def beside(self, map_BCHW, weight_BG, chosen_BK):
-        """The groups of many choices side by side, each with its own weights."""
+        """The block with the groups of many choices side by side, each with its own weights."""
         (B, _, H, W), K = map_BCHW.shape, chosen_BK.shape[1]
-        w1, b1, w2, b2, w3 = self.weights()
+        w1, b1, w2, b2, w3, b3 = self.weights()
         first, bias = w1.flatten(2)[chosen_BK].flatten(1, 2), b1[chosen_BK].flatten(1, 2).unsqueeze(2)
-        inner = torch.baddbmm(bias, first, map_BCHW.flatten(2)).relu_()
-        inner = inner.view(1, -1, H, W)
+        inner = torch.baddbmm(bias, first, map_BCHW.flatten(2)).relu_().view(1, -1, H, W)
         second = w2[chosen_BK].flatten(0, 2), b2[chosen_BK].flatten(), self.stride, 1, 1, B * K
-        inner = torch.relu(F.conv2d(inner, *second))
+        inner = F.conv2d(inner, *second).relu_()
         H, W = inner.shape[2:]
         third = w3.flatten(2).transpose(0, 1)[chosen_BK] * weight_BG.gather(1, chosen_BK)[..., None, None]
-        return torch.bmm(third.transpose(1, 2).flatten(2), inner.view(B, -1, H * W)).unflatten(2, (H, W))
+        # cells before channels, as they lie in the memory of the others
+        inner_BXI = inner.view(B, -1, H * W).transpose(1, 2)
+        found = torch.baddbmm(b3, inner_BXI, third.transpose(2, 3).flatten(1, 2))
+        return found.transpose(1, 2).unflatten(2, (H, W)).add_(self.shortcut(map_BCHW)).relu_()
 
 
 def folded(conv, norm):
