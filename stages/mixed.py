@@ -37,6 +37,10 @@ class Half(nn.Module):
         super().__init__()
         self.member = member
 
+    @property
+    def extra(self):
+        return getattr(self.member, "extra", 0)
+
     def forward(self, *inputs):
         with torch.autocast(DEVICE.type, torch.float16):
             return self.member(*inputs)

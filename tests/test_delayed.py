@@ -9,7 +9,7 @@ from specialists.answers import label
 from specialists.answers.ensemble import Ensemble
 from specialists.training import memory
 from specialists.training.budget import Budget
-from specialists.training.loop import fit
+from specialists.training.loop import fit, plain
 from stages.mixed import Half
 
 ROWS = 13
@@ -59,8 +59,7 @@ class Double(Ensemble):
         return torch.stack([member(*inputs) for member in self.members])
 
 
-def loss(logits_MBC, target_B, position_B, generator):
-    return label.loss(logits_MBC, target_B).sum(0), None
+loss = plain(label)
 
 
 def trained(tmp_path, budget, dropout=0.0, select=0, cost=0.0, loss=loss, **more):
@@ -117,6 +116,12 @@ def test_a_step_in_fp16_that_overflows_is_left_out(tmp_path):
 
     assert run(2.0**40) == (2.0**39, True, True)
     assert run(2.0**10) == (2.0**10, False, True)
+
+
+def test_in_fp16_a_network_keeps_its_own_loss():
+    half, x = Half(Member(cost=0.5).float()), torch.ones(2, 3)
+    half(x)
+    assert half.extra.item() == pytest.approx(0.5 * half.member(x).square().mean().item(), rel=0.01)
 
 
 def test_the_scale_goes_on_where_it_was(tmp_path):

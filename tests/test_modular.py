@@ -75,7 +75,7 @@ def test_where_all_are_zero_all_groups_count_the_same():
 
 @pytest.mark.parametrize("scope", ["batch", "sample"])
 def test_the_loss_of_its_own_is_the_squared_variation(scope):
-    block, (image, question) = made(2, scope=scope), asked(7)
+    block, (image, question) = made(2, scope=scope).train(), asked(7)
     block.gate(image, question)
     rows = [slow_gate(block.gate, image[b], question[b]) for b in range(7)]
     rows = rows if scope == "sample" else [[sum(each) / 7 for each in zip(*rows, strict=True)]]

@@ -3,6 +3,7 @@
 import csv
 import json
 import random
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -116,16 +117,29 @@ def test_a_picture_lies_as_its_camera_says(folder, tmp_path):
 
 
 def test_a_list_of_val_is_report_and_without_groups_words_divide(folder, tmp_path):
-    rows = drawn_rows(folder)
+    rows, settings = drawn_rows(folder), replace(SETTINGS, eyes=replace(EYES, steps=1))
     (tmp_path / "images").symlink_to(folder / "images")
     table(tmp_path / "train.csv", rows[:90], HEAD[:3])
     table(tmp_path / "val.csv", [(*row[:2], "12", "") for row in rows[90:99]])
-    asked, _ = listed.read(tmp_path)
-    assert {split: len(questions) for split, (questions, _) in asked.items()} == {"train": 90, "val": 9}
-    assert {each.question_type for each in asked["train"][1]} == {"what", "is"}
-    assert {each.answer_type for each in asked["val"][1]} == {"number"}
-    ids = [each.id for questions, _ in asked.values() for each in questions]
-    assert len({*ids}) == 99 and ids == [each.id for _, found in asked.values() for each in found]
+    (tmp_path / "features").mkdir()
+    prepare.prepare(data(tmp_path), settings, tmp_path / "features")
+    found = read.load(tmp_path / "features")
+    assert found.meta["families"] == ["is", "what"]
+    assert found.meta["splits"] == {"train": 81, "select": 9, "report": 9}
+    report = found.rows("report")
+    assert found.questions["id"][report].tolist() == [*range(91, 100)]
+    assert {found.kind_names[kind] for kind in found.kinds(report)} == {"number"}
+    _, path = picture.shown(tmp_path, found, int(report[0]))
+    assert path == tmp_path / "images" / rows[90][0]
+
+
+def test_a_picture_of_train_is_none_of_val(folder, tmp_path):
+    rows = drawn_rows(folder)
+    (tmp_path / "images").symlink_to(folder / "images")
+    table(tmp_path / "train.csv", rows[:6])
+    table(tmp_path / "val.csv", [*rows[6:9], rows[3]])
+    with pytest.raises(ValueError, match=f"val.csv: line 5: image: {rows[3][0]} is in train.csv too"):
+        listed.read(tmp_path)
 
 
 def test_the_stand_in_shows_what_it_asks_about(tmp_path):
@@ -222,7 +236,17 @@ def test_eyes_with_a_file_of_weights(folder, tmp_path):
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("", "train.csv: no column answer, image, question; found None"),
+        ("", r"train.csv: no column image, question, answer; found \[\], expected names between commas"),
+        (
+            "image;question;answer\n",
+            "no column image, question, answer; found .*, expected names between commas",
+        ),
+        ("image,question,answer,answer\n", "train.csv: a column comes twice; found"),
+        ("image,question,answer\n", "train.csv: no row below the names of its columns"),
+        (
+            "image,question,answer\na.png,Which?,A\n",
+            "line 2: answer: 'A' is nothing where answers are compared",
+        ),
         ("image,question\na.png,Why?\n", r"train.csv: no column answer; found \['image', 'question'\]"),
         ("image,question,answer\na.png,Is it?\n", "train.csv: line 2: answer: nothing there"),
         ("image,question,answer\na.png,Is it?, \n", "train.csv: line 2: answer: nothing there"),
@@ -232,9 +256,12 @@ def test_eyes_with_a_file_of_weights(folder, tmp_path):
         ("image,question,answer\n../a.png,Is it?,yes\n", "line 2: image: no PNG or JPEG at"),
         (
             'image,question,answer\na.png,"Is it?,yes\n',
-            "train.csv: not a CSV in UTF-8: unexpected end of data",
+            "train.csv: line 1: not a CSV: unexpected end of data",
         ),
-        ("image,question,answer\na.png,\udcff,yes\n", "train.csv: not a CSV in UTF-8"),
+        (
+            "image,question,answer\na.png,\udcff,yes\n",
+            "train.csv: byte 28 is not UTF-8; save it as CSV in UTF-8",
+        ),
     ],
 )
 def test_what_is_wrong_with_a_table_is_one_line(tmp_path, text, message):
@@ -252,12 +279,16 @@ def test_what_is_wrong_with_a_folder_is_one_line(tmp_path):
             listed.read(tmp_path)
         assert "\n" not in str(caught.value)
 
-    refused(r"images: no picture there; data.root needs PNG or JPEG files in images/")
+    refused("data.root: .*: no folder images there; it needs PNG or JPEG files in images/")
     (tmp_path / "images").mkdir()
+    refused("data.root: .*: no file in images/ ends in .png, .jpg, .jpeg")
     Image.new("RGB", (8, 8)).save(tmp_path / "images/a7.png")
     refused("train.csv: not found; expected a table of image, question, answer and perhaps group, or")
     official_files(tmp_path, "train", [7])
     assert listed.read(tmp_path)[1][7].name == "a7.png"
+    table(tmp_path / "train.csv", [("a7.png", "Is it?", "yes")], HEAD[:3])
+    refused("train: found both train.csv and JSON, expected one of them")
+    (tmp_path / "train.csv").unlink()
     table(tmp_path / "val.csv", [("a7.png", "Is it?", "yes")], HEAD[:3])
     refused("train and val are not both CSV or both JSON")
     (tmp_path / "val.csv").unlink()

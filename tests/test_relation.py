@@ -1,5 +1,7 @@
 """The Relation Network: pairs one by one, objects and places, the published costs, gates that cost and learn."""
 
+import copy
+
 import pytest
 import torch
 from torch.nn.functional import linear
@@ -82,6 +84,10 @@ def test_everything_learns_and_what_the_gates_cost_is_there(active):
         0.01 * sum(each.item() for each in balances)
     )
     assert all(each.grad is not None for each in network.parameters())
+    if active != 1:  # of which groups that nobody chose learn nothing
+        assert all(each.grad.any() for each in network.parameters())
+    network.eval()(image, tokens, length)
+    copy.deepcopy(network)  # holds no graph any more
 
 
 @torch.no_grad()

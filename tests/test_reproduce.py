@@ -143,20 +143,26 @@ def test_ended_from_outside_it_ends_what_it_runs(folder, kill):
 def test_in_the_end_it_says_whether_the_numbers_are_those_in_git(clone, monkeypatch):
     monkeypatch.chdir(clone)
     (clone / "params.yaml").write_text((clone / "params.yaml").read_text() + "# mine\n")
-    assert reproduce.verdict() == "the numbers are those in git"
+    assert reproduce.verdict(".") == "the numbers are those in git"
     for name in ("json", "csv", "md"):
         (clone / f"metrics/table.{name}").write_text("other")
     for name in ("new", "newer"):
         (clone / f"metrics/cells/{name}.json").write_text("{}")
-    assert reproduce.verdict().startswith(
+    assert reproduce.verdict(".").startswith(
         "not as in git: metrics/table.csv, metrics/table.json, metrics/table.md, "
     )
-    assert " and 1 more; `git add --all`" in reproduce.verdict()
+    assert " and 1 more; in . `git add dvc.lock metrics`" in reproduce.verdict(".")
 
 
 def test_a_folder_that_is_no_pipeline_is_one_line():
     done = run(ROOT, sys.executable, "-m", "tools.reproduce", "docs", check=False)
     assert done.returncode == 1 and "FOLDER: 'docs' holds no dvc.yaml; known: ., pipelines/" in done.stderr
+
+
+def test_data_that_are_not_there_are_named(folder):
+    (folder / "params.yaml").write_text("data: {root: mine}\n")
+    done = run(ROOT, sys.executable, "-m", "tools.reproduce", str(folder), check=False)
+    assert done.returncode == 1 and "data.root: 'mine': not found, as seen from" in done.stderr
 
 
 def test_a_lock_that_a_kill_has_cut_short_is_one_line(folder):

@@ -30,6 +30,7 @@ BEGUN = re.compile(r"Running stage '(.+)':|Stage '(.+)' is cached - skipping run
 SILENT = re.compile(r"$|> python -m |(Updating|Generating) lock|Stage '.+' didn't change|Use `dvc push`")
 ADVICE = "To track the changes with git, run:"  # and what DVC says after it
 TIMED = {"cost", "mixed"}
+STAND_IN = "data/stand_in"
 NAMED = 4  # files that differ, in the last line
 
 
@@ -46,6 +47,9 @@ def main(folder: str):
     if not jobs.isdecimal() or not int(jobs):
         raise ValueError(f"JOBS: {jobs!r} is not a number of stages")
     os.chdir(folder)
+    root = load().get("data", {}).get("root", STAND_IN)
+    if root != STAND_IN and not Path(root).exists():
+        raise ValueError(f"data.root: {root!r}: not found, as seen from {folder}; {STAND_IN} is made here")
     stages = pipeline.resolved(pipeline.stages("dvc.yaml"), load())
     before = pipeline.sources({name: pipeline.paths(stage) for name, stage in stages.items()})
     whole("dvc.lock")
@@ -58,7 +62,7 @@ def main(folder: str):
     if "register" in stages and "register" not in todo:
         shown("register", "student")
     output(sys.executable, "-m", "tools.pages", folder=ROOT)
-    print(verdict())
+    print(verdict(folder))
 
 
 def shown(stage, *words):
@@ -77,16 +81,16 @@ def whole(lock):
         raise ValueError(f"{error}; {hint}") from None
 
 
-def verdict():
-    """Whether what was computed is what git holds; nothing is said of what the user edited."""
+def verdict(folder):
+    """Whether what was computed here is what git holds; nothing is said of what the user edited."""
     status = output("git", "status", "--short", "--", "dvc.lock", "metrics").splitlines()
     changed = [line[3:] for line in status]
     if not changed:
         return "the numbers are those in git"
     more = f" and {len(changed) - NAMED} more" if len(changed) > NAMED else ""
     return (
-        f"not as in git: {', '.join(changed[:NAMED])}{more}; `git add --all` and `dvc push` keep it, "
-        "`git checkout dvc.lock metrics` returns to what was"
+        f"not as in git: {', '.join(changed[:NAMED])}{more}; in {folder} `git add dvc.lock metrics` and `dvc push` "
+        "keep it, `git checkout dvc.lock metrics` and `python -m tools.pages` return to what was"
     )
 
 

@@ -17,9 +17,9 @@ SETS, WORK = 8, 4e6
 
 
 class Gate(nn.Module):
-    """How much each group counts for a question about an image; those that are not chosen, 0.
+    """How much each group counts for a question about an image: nothing, if it is not chosen.
 
-    Appendix B: attention over the grid, what it sees plus the question, ReLU, L1 norm; where all are zero, all
+    Appendix B: attention over the grid, what it sees plus the question, ReLU, L1 norm; where all are 0, all
     groups count the same. `balance` is the squared coefficient of variation of what counts before the others
     are left out, of the batch's mean or the mean over its samples.
     """
@@ -51,7 +51,8 @@ class Gate(nn.Module):
         total_B1 = score_BG.sum(1, keepdim=True)
         weight_BG = torch.where(total_B1 > 0, score_BG / total_B1.clamp_min(1e-12), 1 / score_BG.shape[1])
         mean_G = weight_BG if self.scope == "sample" else weight_BG.mean(0, keepdim=True)
-        self.balance = (mean_G.var(1, unbiased=False) / mean_G.mean(1).square()).mean()
+        variation = (mean_G.var(1, unbiased=False) / mean_G.mean(1).square()).mean()
+        self.balance = variation if self.training else variation.detach()
         order_BG = weight_BG.argsort(dim=1, descending=True, stable=True)
         chosen_BK = order_BG[:, : self.active].sort(1).values
         return weight_BG * torch.zeros_like(weight_BG).scatter_(1, chosen_BK, 1.0), chosen_BK
@@ -108,8 +109,7 @@ class Block(nn.Module):
         return weight_BK.repeat_interleave(self.conv.in_channels // self.count, 1)[..., None, None]
 
     def weights(self):
-        """Of each group: the weights and biases of its two layers with their norms, and how it is expanded; what
-        all of them add."""
+        """Of each group: weights and biases of two layers with norms, how it is expanded; the last bias."""
         layers = (self.reduce, self.reduced), (self.conv, self.convolved)
         each = [part.unflatten(0, (self.count, -1)) for layer in layers for part in folded(*layer)]
         third, bias = folded(self.expand, self.expanded)

@@ -1,4 +1,4 @@
-"""Relation Network (Santoro et al., 2017) from pixels, behind the modular convolutions of Pahuja et al. (2019).
+"""Relation Network (Santoro et al., 2017) from pixels, behind the gated blocks of Pahuja et al. (2019).
 
 B batch, H W pixels, L words, Q the question's size, X cells of the last map, which are the objects, O what is
 known of one, U units, C answers
@@ -19,7 +19,7 @@ class Network(nn.Module):
     """A convolution, three blocks of `groups` groups of which the question chooses `active`, and all pairs.
 
     `active: 0` is the plain block, without gates. `balance`: how much it costs that groups are not used alike,
-    by `scope`. Published: width 4 in 12 groups, first 64, last 24, unit 256, 128 x 128 pixels.
+    by `scope`. Published: width 4 in 12 groups, first 64, last 24, units 256, 128 x 128 pixels.
     """
 
     def __init__(
@@ -44,6 +44,8 @@ class Network(nn.Module):
         super().__init__()
         if any(side % STRIDE for side in size):
             raise ValueError(f"{size[0]} x {size[1]} pixels: expected multiples of {STRIDE}")
+        if groups < 1 or width < 1:
+            raise ValueError(f"groups {groups} and width {width} must be at least 1")
         if not balance >= 0:
             raise ValueError(f"balance: {balance} is out of range: at least 0")
         if balance and not active:
@@ -75,7 +77,8 @@ class Network(nn.Module):
         map_BCHW = self.first(image_BHW3.permute(0, 3, 1, 2).float().mul(1 / 64).sub(2))
         for block in self.blocks:
             map_BCHW = block(map_BCHW, question_BQ)
-        if self.balance:
+        self.extra = 0  # of this forward pass alone, whose graph it holds
+        if self.balance and self.training:
             self.extra = self.balance * sum(block.gate.balance for block in self.blocks)
         return torch.relu(self.last(map_BCHW))
 

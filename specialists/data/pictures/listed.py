@@ -25,9 +25,11 @@ PEOPLE = 10  # the answer of a list counts as that of all of them
 
 def read(root):
     """({split: (questions, annotations)}, {id of a picture: its path}); val may be missing."""
-    pictures = sorted(path for path in (Path(root) / "images").rglob("*") if path.suffix.lower() in ENDINGS)
+    if not (images := Path(root) / "images").is_dir():
+        raise ValueError(f"data.root: {root}: no folder images there; it needs PNG or JPEG files in images/")
+    pictures = sorted(path for path in images.rglob("*") if path.suffix.lower() in ENDINGS)
     if not pictures:
-        raise ValueError(f"{root}/images: no picture there; data.root needs PNG or JPEG files in images/")
+        raise ValueError(f"data.root: {root}: no file in images/ ends in {', '.join(ENDINGS)}")
     found = {split: _split(Path(root), split) for split in SPLITS}
     if not found["train"]:
         raise ValueError(
@@ -43,9 +45,12 @@ def read(root):
 
 def _split(root, split):
     """The files that list a split: a CSV, two JSON, or none."""
-    if (table := root / f"{split}.csv").exists():
-        return [table]
+    table = root / f"{split}.csv"
     files = [sorted(root.glob(f"*{split}*{kind}.json")) for kind in ("questions", "annotations")]
+    if table.exists():
+        if any(files):
+            raise ValueError(f"{root}: {split}: found both {table.name} and JSON, expected one of them")
+        return [table]
     if any(len(each) > 1 for each in files) or len(files[0]) != len(files[1]):
         names = ", ".join(path.name for each in files for path in each)
         raise ValueError(
@@ -72,21 +77,22 @@ def _official(found, pictures):
 
 
 def _tables(found, root, pictures):
-    """Rows of CSV as if ten people had given each answer; what counts as a group is its column or how a
-    question begins."""
-    id_of, asked, count = {path: i for i, path in enumerate(pictures)}, {}, 0
+    """Rows of CSV as if ten people had given each answer; a group is its column or how a question begins."""
+    id_of, asked, seen, count = {path: i for i, path in enumerate(pictures)}, {}, {}, 0
     for split, (table,) in found.items():
         questions, annotations = [], []
         for line, row in _rows(table):
-            path = root / "images" / row["image"]
+            path, question, answer = root / "images" / row["image"], row["question"], row["answer"]
             if path not in id_of:
                 raise ValueError(f"{table}: line {line}: image: no PNG or JPEG at {path}")
+            if seen.setdefault(path, split) != split:
+                raise ValueError(f"{table}: line {line}: image: {row['image']} is in {seen[path]}.csv too")
             count += 1
-            question, answer = row["question"], row["answer"]
-            group = row.get("group") or tokenize(question)[0]
-            answers = (answer,) * PEOPLE
+            group, answers = row.get("group") or tokenize(question)[0], (answer,) * PEOPLE
             questions.append(Question(count, id_of[path], question))
             annotations.append(Annotation(count, id_of[path], group, kind(answer), answer, answers))
+        if not questions:
+            raise ValueError(f"{table}: no row below the names of its columns")
         asked[split] = questions, annotations
     return asked, dict(enumerate(pictures))
 
@@ -96,20 +102,28 @@ def _rows(table):
     try:
         with open(table, encoding="utf-8-sig", newline="") as file:
             rows = csv.DictReader(file, strict=True)
-            if missing := set(COLUMNS) - set(rows.fieldnames or ()):
-                raise ValueError(f"{table}: no column {', '.join(sorted(missing))}; found {rows.fieldnames}")
+            names = [*(rows.fieldnames or ())]
+            if (missing := [each for each in COLUMNS if each not in names]) or len({*names}) < len(names):
+                wrong = f"no column {', '.join(missing)}" if missing else "a column comes twice"
+                raise ValueError(f"{table}: {wrong}; found {names}, expected names between commas")
             for row in rows:
-                for column in COLUMNS:
-                    if not (row[column] or "").strip():
-                        raise ValueError(f"{table}: line {rows.line_num}: {column}: nothing there")
+                place = f"{table}: line {rows.line_num}"
                 if None in row:
-                    raise ValueError(f"{table}: line {rows.line_num}: more cells than columns")
+                    raise ValueError(f"{place}: more cells than columns")
+                row = {column: (text or "").strip() for column, text in row.items()}
+                for column in COLUMNS:
+                    if not row[column]:
+                        raise ValueError(f"{place}: {column}: nothing there")
                 if not tokenize(row["question"]):
-                    said = f"question: {row['question']!r} has no words"
-                    raise ValueError(f"{table}: line {rows.line_num}: {said}")
+                    raise ValueError(f"{place}: question: {row['question']!r} has no words")
+                if not normalized(row["answer"]):
+                    said = f"{row['answer']!r} is nothing where answers are compared as in VQA v2"
+                    raise ValueError(f"{place}: answer: {said}; write it as a word")
                 yield rows.line_num, row
-    except (csv.Error, UnicodeDecodeError) as error:
-        raise ValueError(f"{table}: not a CSV in UTF-8: {error}") from None
+    except UnicodeDecodeError as error:
+        raise ValueError(f"{table}: byte {error.start} is not UTF-8; save it as CSV in UTF-8") from None
+    except csv.Error as error:
+        raise ValueError(f"{table}: line {rows.line_num}: not a CSV: {error}") from None
 
 
 def kind(answer):

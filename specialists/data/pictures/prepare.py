@@ -64,6 +64,8 @@ def prepare(data, settings, folder):
     if settings.weights:
         eyes = resnet101.load(settings.weights)
     else:
+        for _ in extract.batches(paths, (1, 1), FORMATS):  # so that what is no picture is found before
+            pass
         eyes = taught_by(columns, about, paths, data, settings.eyes)
         weights.save(eyes, folder / "eyes.safetensors")
         more = ["eyes.safetensors"]
@@ -72,13 +74,13 @@ def prepare(data, settings, folder):
     return finished(columns, about | {"reader": "pictures", "boxes": rows * across}, folder, more)
 
 
-def divided(listed, data):
-    """{split: (questions, annotations)} where all are listed as one: some pictures are held out for val."""
-    ids = sorted({each.image for each in listed[0]})
+def divided(train, data):
+    """{split: (questions, annotations)} where all are listed as train: some pictures are held out for val."""
+    ids = sorted({each.image for each in train[0]})
     generator = torch.Generator().manual_seed(data.seed + 1)  # not that of select
     held = hold_out(len(ids), data.report, generator, "report")
     split_of = dict(zip(ids, held.tolist(), strict=True))
-    rows = [*zip(*listed, strict=True)]
+    rows = [*zip(*train, strict=True)]
     parts = {"train": SPLITS.index("train"), "val": SPLITS.index("report")}
     return {
         name: tuple(zip(*(row for row in rows if split_of[row[0].image] == part), strict=True))
