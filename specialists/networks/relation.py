@@ -16,9 +16,9 @@ PLACE = 2  # numbers of each object: where it is
 
 
 class Network(nn.Module):
-    """A convolution, three blocks of `groups` groups of which the question chooses `active`, and all pairs.
+    """A convolution, three blocks of which the question chooses `active` of `groups` groups, and all pairs.
 
-    `active: 0` is the plain block, without gates. `balance`: how much it costs that groups are not used alike,
+    `active: 0` is the plain block, without gates. `balance`: what it costs if groups are not used alike,
     by `scope`. Published: width 4 in 12 groups, first 64, last 24, units 256, 128 x 128 pixels.
     """
 
