@@ -1,4 +1,4 @@
-"""The gated block: the gate by hand, chosen groups alone against all of them, statistics, a loss of its own."""
+"""The gated block: its gate by hand, chosen groups alone against all, statistics, a loss of its own."""
 
 import math
 
