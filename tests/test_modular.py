@@ -35,7 +35,7 @@ def asked(size, seed=0):
 
 
 def slow_gate(gate, image, question):
-    """Appendix B for one question, cell by cell and group by group: what counts before others are left out."""
+    """Appendix B for one question, cell by cell and group by group, before others are left out."""
     w, f = {name: value.double() for name, value in gate.state_dict().items()}, []
     cells = [image[:, y, x].double() for y in range(SIDE) for x in range(SIDE)]
     cells = [w["image.weight"] @ cell + w["image.bias"] for cell in cells]

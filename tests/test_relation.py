@@ -1,4 +1,4 @@
-"""The Relation Network: pairs one by one, objects and places, the published costs, gates that cost and learn."""
+"""The Relation Network: pairs one by one, objects and places, published costs, gates that cost and learn."""
 
 import copy
 
