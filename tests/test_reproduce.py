@@ -151,7 +151,7 @@ def test_in_the_end_it_says_whether_the_numbers_are_those_in_git(clone, monkeypa
     assert reproduce.verdict(".").startswith(
         "not as in git: metrics/table.csv, metrics/table.json, metrics/table.md, "
     )
-    assert " and 1 more; in . `git add dvc.lock metrics`" in reproduce.verdict(".")
+    assert " and 1 more; in . `git add dvc.lock metrics :/README.md :/docs`" in reproduce.verdict(".")
 
 
 def test_a_folder_that_is_no_pipeline_is_one_line():

@@ -9,10 +9,12 @@ reads   nothing
 writes  nothing that stays
 """
 
+import math
 import tempfile
 import time
 from pathlib import Path
 from statistics import median
+from types import SimpleNamespace
 
 import numpy as np
 import torch
@@ -23,9 +25,9 @@ from torch.nn.utils.parametrizations import weight_norm
 from specialists.answers import votes
 from specialists.answers.ensemble import Ensemble
 from specialists.base.command import run
-from specialists.base.files import write_json
 from specialists.base.runtime import DEVICE, Compute, setup
 from specialists.data.order import by_length
+from specialists.data.pictures import grid
 from specialists.data.vqa2 import store
 from specialists.data.vqa2.read import Boxes, Words
 from specialists.networks import butd
@@ -114,15 +116,13 @@ def main():
 
 def fed():
     """Questions per second whose boxes are read at random from a store."""
-    rng = np.random.default_rng(0)
+    rng, side = np.random.default_rng(0), math.isqrt(BOXES)
+    eyes = SimpleNamespace(grid=(side, side), channels=CHANNELS - grid.PLACE)
     with tempfile.TemporaryDirectory() as folder:
-        rows_I3 = np.stack([[i, i * BOXES, BOXES] for i in range(IMAGES)])
-        shapes = {"features.f16": (IMAGES * BOXES, CHANNELS), "boxes.f32": (IMAGES * BOXES, 4)}
-        for name, shape in shapes.items():
-            rng.random(shape, np.float32).astype(store.FILES[name]).tofile(Path(folder) / name)
-        rows_I3.tofile(Path(folder) / "images.i64")
-        write_json(Path(folder) / "meta.json", {"channels": CHANNELS})
-        data = Boxes(store.load(folder), rows_I3[:, 1:], {}, {}, Words(WORDS), BOXES)
+        maps = ((rng.random((1, side, side, eyes.channels)).astype(np.float16), None) for _ in range(IMAGES))
+        grid.write(Path(folder) / "boxes", range(IMAGES), eyes, maps)
+        boxes = store.load(Path(folder) / "boxes")
+        data = Boxes(boxes, np.array([*boxes.images.values()]), {}, {}, Words(WORDS), BOXES)
         seconds = []
         for _ in range(2 * TURNS):
             image_B, start = rng.integers(IMAGES, size=BATCH), time.perf_counter()

@@ -23,7 +23,7 @@ BLOCKS = {  # channels, groups, width of a group, cells each way
     "relation, 8 x 8": (48, 12, 4, 8),
     "ResNeXt 32x4d, 28 x 28": (512, 32, 8, 28),
     "ResNeXt 32x4d, 14 x 14": (1024, 32, 16, 14),
-    "ResNeXt 32x32d, 14 x 14": (1024, 32, 64, 14),
+    "ResNeXt 32x16d, 14 x 14": (1024, 32, 64, 14),
 }
 CHOICES = {"1": (1, 1), "64, one choice": (64, 1), "64, 4 choices": (64, 4), "64, each its own": (64, 64)}
 

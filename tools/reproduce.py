@@ -89,8 +89,9 @@ def verdict(folder):
         return "the numbers are those in git"
     more = f" and {len(changed) - NAMED} more" if len(changed) > NAMED else ""
     return (
-        f"not as in git: {', '.join(changed[:NAMED])}{more}; in {folder} `git add dvc.lock metrics` and "
-        "`dvc push` keep it, `git checkout dvc.lock metrics` and `python -m tools.pages` return to what was"
+        f"not as in git: {', '.join(changed[:NAMED])}{more}; in {folder} "
+        "`git add dvc.lock metrics :/README.md :/docs` and `dvc push` keep it, "
+        "`git checkout dvc.lock metrics` and `python -m tools.pages` return to what was"
     )
 
 

@@ -82,20 +82,18 @@ class Block(nn.Module):
         weight_BG, chosen_BK = self.gate(map_BCHW, question_BQ)
         if self.training:
             return self.joined(map_BCHW, self.groups_of(map_BCHW) * self.spread(weight_BG))
-        sets_SK, set_B = chosen_BK.unique(dim=0, return_inverse=True)
-        share = chosen_BK.shape[1] / self.count
-        if len(sets_SK) > SETS and share * self.reduce.weight.numel() * map_BCHW[0, 0].numel() <= WORK / 2:
-            return self.beside(map_BCHW, weight_BG, chosen_BK)
+        sets_SK, set_B, count_S = chosen_BK.unique(dim=0, return_inverse=True, return_counts=True)
         if len(sets_SK) == 1:
             return self.alone(map_BCHW, weight_BG[:, sets_SK[0]], sets_SK[0])
-        map_BHWC, found = map_BCHW.permute(0, 2, 3, 1), None
-        for s, set_K in enumerate(sets_SK):
-            row_N = (set_B == s).nonzero().squeeze(1)
+        work = chosen_BK.shape[1] / self.count * 2 * self.reduce.weight.numel() * map_BCHW[0, 0].numel()
+        if len(sets_SK) > SETS and work <= WORK:
+            return self.beside(map_BCHW, weight_BG, chosen_BK)
+        map_BHWC, found = map_BCHW.permute(0, 2, 3, 1), []  # as rows lie in memory
+        rows = set_B.argsort(stable=True).split(count_S.tolist())
+        for row_N, set_K in zip(rows, sets_SK, strict=True):
             part = self.alone(map_BHWC[row_N].permute(0, 3, 1, 2), weight_BG[row_N][:, set_K], set_K)
-            part = part.permute(0, 2, 3, 1)
-            found = part.new_empty(len(map_BHWC), *part.shape[1:]) if found is None else found
-            found[row_N] = part
-        return found.permute(0, 3, 1, 2)
+            found.append(part.permute(0, 2, 3, 1))
+        return torch.cat(found)[torch.cat(rows).argsort()].permute(0, 3, 1, 2)
 
     def groups_of(self, map_BCHW):
         inner = torch.relu(self.reduced(self.reduce(map_BCHW)))
