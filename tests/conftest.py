@@ -116,7 +116,7 @@ def own(place):
 
     def change(params):
         params["data"] |= {"root": "own"}
-        params["table"] |= {"generalists": ["ie"], "methods": ["mcl_kd"]}
+        params["table"] |= {"methods": ["mcl_kd"]}
         params["features"]["eyes"] |= {"width": 8, "steps": 400, "batch": 32, "lr": 0.01}
         for budget in (params["base"], params["specialize"], params["distill"]["budget"]):
             budget |= {"epochs": 15, "batch": 32}

@@ -180,9 +180,7 @@ def test_the_whole_pipeline_answers_about_ones_own_pictures(finished_pictures):
     place, own = finished_pictures, finished_pictures / "own"
     assert (own / "train.csv").exists() and not (own / "val.csv").exists()
     rows = json.loads((place / "metrics/table.json").read_text())
-    assert [*rows] == [
-        f"butd-{name}" for name in ("ie", "ie_plus", "mcl-k1", "cmcl-k1", "mcl_kd-k1", "student")
-    ]
+    assert {*rows} == {"butd-ie", "butd-ie_plus", "butd-mcl_kd-k1", "butd-student"}
     blind = json.loads((place / "data/features/meta.json").read_text())["blind"]
     assert rows["butd-ie"]["report"]["top1"]["mean"] > blind + 20
     assert "paper" not in (place / "metrics/table.md").read_text()

@@ -193,7 +193,7 @@ def planned(each, stale):
     scale["table"] = params["table"] | {
         axis: params["table"][axis][:first] for axis, first in some.items() if axis in params["table"]
     }
-    if "champion" in scale["distill"]:  # one of the rows of the table, which here has all of them
+    if "champion" in scale.get("distill", {}):  # one of the rows of the table, which here has all of them
         scale["distill"]["champion"] = params["distill"]["champion"]
     live, needed, targets, kinds = resolved(each, params), {}, {}, {}
     for name in stale:
