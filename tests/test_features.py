@@ -215,7 +215,7 @@ WRONG_SETTINGS = [
     (
         "data__format",
         "coco",
-        "params.yaml: data.format: 'coco' is unknown; known: cifar100, clevr, pictures, vqa2",
+        "params.yaml: data.format: 'coco' is unknown; known: cifar100, clevr, clevr_pixels, pictures, vqa2",
     ),
     ("data__seed", -1, "params.yaml: data: seed: -1 is out of range: 0 to 2147483647"),
     ("data__root", "nowhere", "nowhere: not found. data.root (nowhere) must hold images/train/*.png"),

@@ -184,7 +184,7 @@ def test_only_portable_convolutions_are_held_to_avx2(row, monkeypatch, mode):
 
 
 def test_an_unknown_network_or_pool_is_named():
-    known = "known: ban, box_san, butd, cti, mlp, question_only, relation, resnet20, san, vgg17$"
+    known = "known: ban, box_san, butd, cti, mlp, question_only, relation, resnet20, resnext101, san, vgg17$"
     with pytest.raises(ValueError, match=f"network: 'sam' is not a file of specialists/networks; {known}"):
         network("sam")
     with pytest.raises(ValueError, match="pool: 'max' is unknown; known: last, mean"):

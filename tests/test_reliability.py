@@ -179,7 +179,7 @@ MISTAKES = {
     "format unknown": (
         change("data", "format", to="clever"),
         ("features",),
-        "params.yaml: data.format: 'clever' is unknown; known: cifar100, clevr, pictures, vqa2",
+        "params.yaml: data.format: 'clever' is unknown; known: cifar100, clevr, clevr_pixels, pictures, vqa2",
     ),
     "a student of nobody": (
         change("distill", "teacher", to="mcl-k2"),

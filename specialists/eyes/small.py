@@ -83,8 +83,7 @@ def imitate(small, wide, image_NHW3, spread_F, settings, generator):
             with torch.no_grad():
                 seen = wide(image_BHW3).float()
             error = ((small(halved(image_BHW3)).float() - seen) / spread_F).square().mean()
-        for group in optimizer.param_groups:
-            group["lr"] = budget.rate(step / settings.steps)
+        budget.pace(optimizer, step / settings.steps)
         optimizer.zero_grad()
         error.backward()
         optimizer.step()

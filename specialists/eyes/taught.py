@@ -36,8 +36,7 @@ def learn(eyes, cells, image_NHW3, asked, shape, settings):
             box_BX4 = box_14.expand(*feature_BXF.shape[:2], 4)
             said_BC = network(feature_BXF, box_BX4, tokens_BL[:, : int(length_B.max())], length_B).float()
         loss = votes.loss(said_BC, target_B2A).mean()
-        for group in optimizer.param_groups:
-            group["lr"] = budget.rate(step / settings.steps)
+        budget.pace(optimizer, step / settings.steps)
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()

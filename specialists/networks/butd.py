@@ -38,7 +38,9 @@ class Network(nn.Module):
         self.answer = classifier(hidden, classifier_hidden, answers, activation, dropout)
 
     def forward(self, image_BKF, box_BK4, tokens_BL, length_B):
-        question_BH = last(self.question(tokens_BL), length_B)
+        return self.answered(image_BKF, box_BK4, last(self.question(tokens_BL), length_B))
+
+    def answered(self, image_BKF, box_BK4, question_BH):
         both_BKD = self.attend_image(image_BKF) * self.attend_question(question_BH).unsqueeze(1)
         logit_BK = self.attend(self.attention_dropout(both_BKD)).squeeze(2)
         weight_BK = (logit_BK + seen(present(box_BK4))).softmax(1)

@@ -26,8 +26,7 @@ class Gate(nn.Module):
 
     def __init__(self, channels, cells, question, attention, groups, active, scope):
         super().__init__()
-        if not 1 <= active <= groups:
-            raise ValueError(f"active: {active} is out of range: 1 to {groups}, the groups")
+        check_active(active, groups)
         if scope not in SCOPES:
             raise ValueError(f"scope: {scope!r} is unknown; known: {', '.join(SCOPES)}")
         self.active, self.scope, self.balance = active, scope, None
@@ -56,6 +55,40 @@ class Gate(nn.Module):
         order_BG = weight_BG.argsort(dim=1, descending=True, stable=True)
         chosen_BK = order_BG[:, : self.active].sort(1).values
         return weight_BG * torch.zeros_like(weight_BG).scatter_(1, chosen_BK, 1.0), chosen_BK
+
+    def multiplications(self, cells):
+        """Of one question asked alone."""
+        (units, question), channels = self.of_image.weight.shape, self.image.in_features
+        weights = (channels + 1) * question * units
+        return (
+            weights
+            + cells * (channels * units + units + channels)
+            + question * (units + channels + self.groups.out_features)
+        )
+
+
+class Drawn(nn.Module):
+    """Groups that chance chooses, for the same number always the same: what a gate must be better than."""
+
+    balance = 0.0
+
+    def __init__(self, groups, active, seed):
+        super().__init__()
+        check_active(active, groups)
+        self.count, self.active, self.seed = groups, active, seed
+
+    def forward(self, map_BCHW, number_B):
+        """weight_BG and chosen_BK as those of a gate, every chosen group counting the same."""
+        group_G = torch.arange(self.count, device=number_B.device) + self.seed * self.count
+        mixed_BG = number_B.unsqueeze(1) * 0x2545F4914F6CDD1D + group_G * 0x9E3779B97F4A7C1
+        for shift, factor in ((31, 0x5851F42D4C957F2D), (29, 0x14057B7EF767814F)):
+            mixed_BG = (mixed_BG ^ (mixed_BG >> shift)) * factor  # modulo 2 ** 64
+        chosen_BK = mixed_BG.argsort(dim=1)[:, : self.active].sort(1).values
+        weight_BG = torch.zeros(mixed_BG.shape, device=map_BCHW.device)
+        return weight_BG.scatter_(1, chosen_BK, 1 / self.active), chosen_BK
+
+    def multiplications(self, cells):
+        return 0
 
 
 class Block(nn.Module):
@@ -94,6 +127,15 @@ class Block(nn.Module):
             part = self.alone(map_BHWC[row_N].permute(0, 3, 1, 2), weight_BG[row_N][:, set_K], set_K)
             found.append(part.permute(0, 2, 3, 1))
         return torch.cat(found)[torch.cat(rows).argsort()].permute(0, 3, 1, 2)
+
+    def multiplications(self, cells):
+        """Of one question asked alone, about a map of that many cells: (the block's, those of its gate)."""
+        inputs, outputs, inner = self.reduce.in_channels, self.expand.out_channels, self.conv.in_channels
+        share = (self.gate.active if self.gate else self.count) / self.count
+        after = cells // self.stride**2
+        each = cells * inputs * inner + after * inner * (9 * inner // self.count + outputs)
+        short = after * inputs * outputs if len(self.shortcut) else 0
+        return round(share * each) + short, self.gate.multiplications(cells) if self.gate else 0
 
     def groups_of(self, map_BCHW):
         inner = torch.relu(self.reduced(self.reduce(map_BCHW)))
@@ -138,7 +180,69 @@ class Block(nn.Module):
         return found.transpose(1, 2).unflatten(2, (H, W)).add_(self.shortcut(map_BCHW)).relu_()
 
 
+class Stack(nn.Module):
+    """A convolution of pixels, then blocks, each (outputs, width, stride) of `steps`.
+
+    `gate(inputs, cells, place)` is the gate of a block, or None. `balance`: what gates cost if they do not
+    use their groups alike.
+    """
+
+    def __init__(self, size, first, kernel, steps, groups, gate, balance):
+        super().__init__()
+        self.size, self.balance, self.blocks = size, balance, nn.ModuleList()
+        stem = nn.Conv2d(3, first, kernel, 2, kernel // 2, bias=False)
+        self.first = nn.Sequential(stem, nn.BatchNorm2d(first), nn.ReLU(), nn.MaxPool2d(3, 2, 1))
+        inputs, cells = first, size[0] * size[1] // 16
+        for place, (outputs, width, stride) in enumerate(steps):
+            self.blocks.append(Block(inputs, outputs, groups, width, stride, gate(inputs, cells, place)))
+            inputs, cells = outputs, cells // stride**2
+
+    def forward(self, image_BHW3, chooses_B):
+        map_BCHW = self.first(image_BHW3.permute(0, 3, 1, 2).float().mul(1 / 64).sub(2))
+        for block in self.blocks:
+            map_BCHW = block(map_BCHW, chooses_B)
+        return map_BCHW
+
+    def extra(self):
+        """What is added to the loss of the last forward pass."""
+        if not (self.balance and self.training):
+            return 0
+        return self.balance * sum(block.gate.balance for block in self.blocks)
+
+    def multiplications(self):
+        """(those of convolutions, those of gates) for one question asked alone."""
+        cells = self.size[0] * self.size[1] // 4
+        found, of_gates, cells = cells * self.first[0].weight.numel(), 0, cells // 4
+        for block in self.blocks:
+            of_block, of_gate = block.multiplications(cells)
+            found, of_gates, cells = found + of_block, of_gates + of_gate, cells // block.stride**2
+        return found, of_gates
+
+
 def folded(conv, norm):
     """(weight, bias) of a convolution that does what its norm in evaluation does too."""
-    scale = norm.weight / (norm.running_var + norm.eps).sqrt()
+    scale = norm.weight * (norm.running_var + norm.eps).rsqrt()  # sqrt differs between processors
     return conv.weight * scale[:, None, None, None], norm.bias - norm.running_mean * scale
+
+
+def check_active(active, groups):
+    if not 1 <= active <= groups:
+        raise ValueError(f"active: {active} is out of range: 1 to {groups}, the groups")
+
+
+def check_pixels(size, stride):
+    if any(side % stride for side in size):
+        raise ValueError(f"{size[0]} x {size[1]} pixels: expected multiples of {stride}")
+
+
+def check_sizes(**sizes):
+    for name, value in sizes.items():
+        if value < 1:
+            raise ValueError(f"{name}: {value} is out of range: at least 1")
+
+
+def check_balance(balance, learns):
+    if not balance >= 0:
+        raise ValueError(f"balance: {balance} is out of range: at least 0")
+    if balance and not learns:
+        raise ValueError(f"balance: {balance} has no meaning where no gate learns; there it is 0")

@@ -13,7 +13,7 @@ class Network(nn.Module):
 
     def __init__(
         self,
-        channels,
+        seen,
         words,
         answers,
         *,
@@ -27,5 +27,7 @@ class Network(nn.Module):
         self.question = Question(words, embedding, question)
         self.answer = classifier(question, classifier_hidden, answers, activation, dropout)
 
-    def forward(self, image_BKF, box_BK4, tokens_BL, length_B):
+    def forward(self, *given):
+        """Of what other networks are given it reads the question, which stands last."""
+        *_, tokens_BL, length_B = given
         return self.answer(last(self.question(tokens_BL), length_B))

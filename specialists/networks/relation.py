@@ -4,22 +4,26 @@ B batch, H W pixels, L words, Q the question's size, X cells of the last map, wh
 known of one, U units, C answers
 """
 
+import math
+
 import torch
 from torch import nn
 
-from specialists.networks.modular import Block, Gate
+from specialists.networks import modular
 from specialists.networks.parts import Question
 from specialists.networks.portable import Linear
 
-STRIDE, BLOCKS = 16, 3
+STRIDE, STRIDES = 16, (1, 2, 2)  # in all, and of each block
+CHOICES = ("learned", "drawn")
 PLACE = 2  # numbers of each object: where it is
 
 
 class Network(nn.Module):
-    """A convolution, three blocks of which the question chooses `active` of `groups` groups, and all pairs.
+    """A convolution, three blocks of which `active` of `groups` groups run, and all pairs of objects.
 
-    `active: 0` is the plain block, without gates. `balance`: what it costs if groups are not used alike,
-    by `scope`. Published: width 4 in 12 groups, first 64, last 24, units 256, 128 x 128 pixels.
+    The question chooses them, or chance (`choice: drawn`); `active: 0` is the plain block, without gates.
+    `balance`: what it costs if groups are not used alike, by `scope`. Published: 128 x 128 pixels, first 64,
+    channels 48, 12 groups of width 4, last 24, units 256.
     """
 
     def __init__(
@@ -29,9 +33,11 @@ class Network(nn.Module):
         answers,
         *,
         first: int,
+        channels: int,
         groups: int,
         width: int,
         active: int,
+        choice: str,
         attention: int,
         balance: float,
         scope: str,
@@ -42,26 +48,23 @@ class Network(nn.Module):
         dropout: float,
     ):
         super().__init__()
-        if any(side % STRIDE for side in size):
-            raise ValueError(f"{size[0]} x {size[1]} pixels: expected multiples of {STRIDE}")
-        if groups < 1 or width < 1:
-            raise ValueError(f"groups {groups} and width {width} must be at least 1")
-        if not balance >= 0:
-            raise ValueError(f"balance: {balance} is out of range: at least 0")
-        if balance and not active:
-            raise ValueError(f"balance: {balance} has no meaning without gates; with active: 0 it is 0")
-        self.balance, self.extra = balance, 0
+        modular.check_pixels(size, STRIDE)
+        modular.check_sizes(groups=groups, width=width, channels=channels)
+        if choice not in CHOICES:
+            raise ValueError(f"choice: {choice!r} is unknown; known: {', '.join(CHOICES)}")
+        learns = active and choice == "learned"
+        modular.check_balance(balance, learns)
+
+        def gate(inputs, cells, place):
+            if learns:
+                return modular.Gate(inputs, cells, lstm, attention, groups, active, scope)
+            return modular.Drawn(groups, active, place) if active else None
+
+        self.drawn, self.extra = choice == "drawn", 0
         self.question = Question(words, embedding, lstm, "last")
-        self.first = nn.Sequential(
-            nn.Conv2d(3, first, 3, 2, 1, bias=False), nn.BatchNorm2d(first), nn.ReLU(), nn.MaxPool2d(3, 2, 1)
-        )
-        inner, self.blocks = groups * width, nn.ModuleList()
-        for i in range(BLOCKS):
-            inputs, stride = (inner, 2) if i else (first, 1)
-            cells = (size[0] * size[1]) // (4 << max(i - 1, 0)) ** 2  # of what enters
-            gate = Gate(inputs, cells, lstm, attention, groups, active, scope) if active else None
-            self.blocks.append(Block(inputs, inner, groups, width, stride, gate))
-        self.last = nn.Conv2d(inner, last, 1)
+        steps = [(channels, width, stride) for stride in STRIDES]
+        self.eyes = modular.Stack(size, first, 3, steps, groups, gate, balance)
+        self.last = nn.Conv2d(channels, last, 1)
         self.relations = Relations(last + PLACE, lstm, units)
         self.answer = nn.Sequential(
             *(Linear(units, units), nn.ReLU(), Linear(units, units), nn.ReLU()),
@@ -70,17 +73,22 @@ class Network(nn.Module):
 
     def forward(self, image_BHW3, tokens_BL, length_B):
         question_BQ = self.question(tokens_BL, length_B)
-        return self.answer(self.relations(objects(self.map(image_BHW3, question_BQ)), question_BQ))
+        chooses_B = number(image_BHW3, tokens_BL) if self.drawn else question_BQ
+        object_BXO = objects(torch.relu(self.last(self.eyes(image_BHW3, chooses_B))))
+        self.extra = self.eyes.extra()
+        return self.answer(self.relations(object_BXO, question_BQ))
 
-    def map(self, image_BHW3, question_BQ):
-        """What the convolutions make of pixels."""
-        map_BCHW = self.first(image_BHW3.permute(0, 3, 1, 2).float().mul(1 / 64).sub(2))
-        for block in self.blocks:
-            map_BCHW = block(map_BCHW, question_BQ)
-        self.extra = 0  # of this forward pass alone, whose graph it holds
-        if self.balance and self.training:
-            self.extra = self.balance * sum(block.gate.balance for block in self.blocks)
-        return torch.relu(self.last(map_BCHW))
+    def multiplications(self):
+        """(those of convolutions, those of gates) for one question asked alone."""
+        found, of_gates = self.eyes.multiplications()
+        return found + math.prod(self.eyes.size) // STRIDE**2 * self.last.weight.numel(), of_gates
+
+
+def number(image_BHW3, tokens_BL):
+    """An exact number of each question about each picture, whatever stands beside it in the batch."""
+    place_L = torch.arange(1, tokens_BL.shape[1] + 1, device=tokens_BL.device)
+    asked_B = (tokens_BL * place_L * place_L).sum(1)
+    return image_BHW3.flatten(1).long().sum(1) * 1_000_003 + asked_B
 
 
 def objects(map_BCHW):

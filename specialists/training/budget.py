@@ -19,7 +19,8 @@ class Budget:
     """How long and how: the optimizer, and the learning rate over the steps.
 
     It climbs to `lr` during the share `warmup` of all steps, then falls to `lr_end` along a half cosine; with
-    `drops` it stays, times `factor` from each of these shares on. SGD is that of Nesterov, with momentum 0.9.
+    `drops` it stays, times `factor` from each of these shares on (2 is a ramp). SGD is that of Nesterov, with
+    momentum 0.9.
     Delayed updates: a batch is computed in `parts`, whose gradients add up to its own; memory holds one part.
     `clip`: the longest gradient of each member, 0 for any.
     """
@@ -70,6 +71,11 @@ class Budget:
             {"params": [p for p in module.parameters() if p.ndim <= 1], "weight_decay": 0.0},
         ]
         return OPTIMIZERS[self.optimizer](groups, lr=self.lr)
+
+    def pace(self, optimizer, done):
+        """Give an optimizer the rate of its next step, when the share `done` of all steps is done."""
+        for group in optimizer.param_groups:
+            group["lr"] = self.rate(done)
 
     def pieces(self, batch):
         """A batch in `parts` of equal size, the last perhaps smaller."""

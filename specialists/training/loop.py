@@ -65,8 +65,7 @@ def fit(ensemble, data, loss, budget, seed, scratch, scaler=UNSCALED):
                 state |= {"loss": 0.0, "chosen": 0}
             ensemble.train()
             for position in order.split(budget.batch)[state["step"] - epoch * steps :]:
-                for group in optimizer.param_groups:
-                    group["lr"] = budget.rate(state["step"] / (budget.epochs * steps))
+                budget.pace(optimizer, state["step"] / (budget.epochs * steps))
                 torch.manual_seed(mix(seed, state["step"], "dropout"))
                 optimizer.zero_grad()
                 for piece in budget.pieces(position):

@@ -110,17 +110,18 @@ def _families():
 
 
 FAMILIES = tuple(_families())
+ALL = range(len(FAMILIES))
 
 
-def ask(scene, number, rng, tally):
-    """`number` different questions on a scene, as (family, text, program, answer).
+def ask(scene, number, rng, tally, among=ALL):
+    """`number` different questions of some families on a scene, as (family, text, program, answer).
 
     Families that `tally[family]` has seen least come first, and of several drafts the one whose answer it has
     seen least. An answer above its share is dropped for the next family, as long as there is one.
     """
     view, found, texts = View(scene), [], set()
     for patience in (0, 2, 10, 1000):
-        order = sorted(range(len(FAMILIES)), key=lambda f: (tally[f].total(), rng.random()))
+        order = sorted(among, key=lambda f: (tally[f].total(), rng.random()))
         for f in order:
             if len(found) == number:
                 return found

@@ -63,24 +63,13 @@ def prepare(data, settings, folder):
         eyes = scene_cnn.SceneCNN(settings.scene_cnn, generator)
     else:
         eyes = resnet101.load(settings.weights)
-    train, report = official.read(data.root, "train"), official.read(data.root, "val")
-    # A generator of its own: which images are held out must not depend on the eyes.
-    split_I = hold_out(len(train.images), data.select, torch.Generator().manual_seed(data.seed))
-    columns, words = join(train, report, split_I, settings.longest)
-    splits = counts(columns)
-    for name, count in splits.items():
-        if not count["questions"]:
-            raise ValueError(f"{data.root}: no question is left for {name}; data.select is {data.select}")
+    train, report, split_I, columns, about = asked(data, settings.longest)
     if settings.learns:
         teach(eyes, train, split_I, settings.scene_cnn, generator)
     accuracy, files = _write(eyes, settings.learns, train, report, columns, folder)
     meta = {
         "reader": "clevr",
-        "words": words,
-        "answers": official.ANSWERS,
-        "families": official.FAMILIES,
-        "categories": official.CATEGORIES,
-        "splits": splits,
+        **about,
         "grid": eyes.grid,
         "eyes": settings.eyes,
         "accuracy": accuracy,
@@ -88,6 +77,20 @@ def prepare(data, settings, folder):
     }
     write_json(folder / "meta.json", meta)
     return accuracy
+
+
+def asked(data, longest):
+    """(official train and val, split_I of train, columns of all questions, what meta.json says of them)"""
+    train, report = official.read(data.root, "train"), official.read(data.root, "val")
+    # A generator of its own: which images are held out must not depend on the eyes.
+    split_I = hold_out(len(train.images), data.select, torch.Generator().manual_seed(data.seed))
+    columns, words = join(train, report, split_I, longest)
+    splits = counts(columns)
+    for name, count in splits.items():
+        if not count["questions"]:
+            raise ValueError(f"{data.root}: no question is left for {name}; data.select is {data.select}")
+    known = {"answers": official.ANSWERS, "families": official.FAMILIES, "categories": official.CATEGORIES}
+    return train, report, split_I, columns, {"words": words, **known, "splits": splits}
 
 
 def join(train, report, split_I, longest):

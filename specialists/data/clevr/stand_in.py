@@ -25,12 +25,17 @@ CHUNK = 100  # images that share one tally of answers; fixed, so that the number
 
 def write(world: World, folder, processes=None):
     """Fill an empty folder, by as many processes as there are cores."""
+    lay_out(world, folder, _chunk, processes)
+
+
+def lay_out(world, folder, chunk, processes):
+    """The files of what `chunk` made as `_chunk` does."""
     for split in SPLITS:
         (folder / "images" / split).mkdir(parents=True)
     for kind in ("scenes", "questions"):
         (folder / kind).mkdir()
     asked = {}
-    for split, found in parts(world, folder, _chunk, processes).items():
+    for split, found in parts(world, folder, chunk, processes).items():
         scenes = [scene for part, _ in found for scene in part]
         questions = [question for _, part in found for question in part]
         questions = [{**question, "question_index": i} for i, question in enumerate(questions)]
@@ -72,11 +77,11 @@ def _chunk(world, folder, place):
         picture = Image.fromarray(render(drawn, world.width, world.height))
         picture.save(folder / "images" / split / drawn["image_filename"], compress_type=zlib.Z_RLE)
         for asked in families.ask(drawn, world.questions_per_image, rng, tally):
-            questions.append(_question(drawn, *asked))
+            questions.append(record(drawn, *asked))
     return scenes, questions
 
 
-def _question(scene, family, text, program, answer):
+def record(scene, family, text, program, answer):
     image = {key: scene[key] for key in ("split", "image_index", "image_filename")}
     return image | {"question": text, "answer": answer, "program": program, "question_family_index": family}
 

@@ -24,8 +24,8 @@ COLORS = {
     "cyan": (50, 200, 210),
     "yellow": (250, 230, 50),
 }
-FEWEST, MOST = 2, 5
-ACROSS, DOWN = 4, 3  # places of things, of which no two share one
+NUMBER = 2, 5  # of things, the fewest and the most
+PLACES = 4, 3  # of things, across and down, of which no two share one
 SIZES = {"large": 0.42, "small": 0.24}  # half a thing, in places
 BACKGROUND, LIGHT = (235, 235, 235), (255, 255, 255)
 
@@ -54,23 +54,24 @@ def _chunk(world, folder, place):
     return rows
 
 
-def arranged(world, rng):
+def arranged(world, rng, number=NUMBER, places=PLACES):
     """Things as those of a scene of CLEVR, and where they are."""
-    places = rng.sample([(x, y) for y in range(DOWN) for x in range(ACROSS)], rng.randint(FEWEST, MOST))
+    across, down = places
+    places = rng.sample([(x, y) for y in range(down) for x in range(across)], rng.randint(*number))
     objects = []
     for x, y in places:
         thing = {key: rng.choice(values) for key, values in VALUES.items()}
         free = 0.5 - SIZES[thing["size"]]
         centre = x + 0.5 + rng.uniform(-free, free), y + 0.5 + rng.uniform(-free, free)
-        thing["pixel_coords"] = [centre[0] * world.width / ACROSS, centre[1] * world.height / DOWN]
+        thing["pixel_coords"] = [centre[0] * world.width / across, centre[1] * world.height / down]
         objects.append(thing)
     return {"objects": objects}
 
 
-def drawn(world, scene):
+def drawn(world, scene, places=PLACES):
     """A ball is a disc, a cube a square, a cylinder stands upright; what is of metal has a spot of light."""
     image = Image.new("RGB", (world.width, world.height), BACKGROUND)
-    draw, unit = ImageDraw.Draw(image), min(world.width / ACROSS, world.height / DOWN)
+    draw, unit = ImageDraw.Draw(image), min(world.width / places[0], world.height / places[1])
     for thing in scene["objects"]:
         (x, y), half = thing["pixel_coords"], SIZES[thing["size"]] * unit
         across = half / 2 if thing["shape"] == "cylinder" else half

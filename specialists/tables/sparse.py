@@ -1,0 +1,109 @@
+"""From networks whose groups are chosen to the tables and figures of Pahuja et al. (2019), beside theirs.
+
+G groups, X families
+"""
+
+import csv
+from pathlib import Path
+
+import numpy as np
+
+from specialists.tables.figures import plt
+from specialists.tables.plots import GREY
+from specialists.tables.table import number, over, shown
+
+MILLION = 1e6
+PUBLISHED = ("network", "active", "FLOPs", "accuracy")
+COSTS = ("convolutions", "gates")
+
+
+def row(name, seeds, read, beside):
+    """Numbers of a network over seeds; `read` gives metrics/..., `beside` what stands beside the machine."""
+    files = [f"{name}-s{seed}" for seed in seeds]
+    single, routed = ([read(f"{room}/{file}") for file in files] for room in ("singles", "routing/singles"))
+    found = {"n": len(files), "parameters": number(f"singles/{files[0]}", single[0], "parameters")}
+    for split in ("select", "report"):
+        values = [number(f"singles/{f}", m, split, "overall") for f, m in zip(files, single, strict=True)]
+        found[split] = over(values)
+    place = f"routing/singles/{files[0]}"
+    found |= {each: number(place, routed[0], "multiplications", each) for each in COSTS}
+    found["flops"] = number(place, routed[0], "flops")
+    effective = [value for each in routed for value in each["effective"]]
+    found["effective"] = float(np.mean(effective)) if effective else None
+    return found | beside(f"routing/singles/{files[0]}")["latency"]
+
+
+def trained(rows):
+    """The table of what was trained; bold is the best."""
+    heads = ["", "top-1", "convolutions", "gates", "FLOPs in all", "groups at work", "ms, 1", "ms, 64"]
+    lines = [f"| {' | '.join(heads)} |", "|" + "---|" * len(heads)]
+    best = max(each["report"]["mean"] for each in rows.values())
+    for name, each in rows.items():
+        top1 = shown(each["report"])
+        words = [name.replace("_", " "), f"**{top1}**" if each["report"]["mean"] == best else top1]
+        words += [f"{each[cost] / MILLION:.2f}" for cost in (*COSTS, "flops")]
+        words += ["" if each["effective"] is None else f"{each['effective']:.1f}"]
+        words += [f"{each[f'latency_{size}_ms']:.1f}" for size in (1, 64)]
+        lines.append(f"| {' | '.join(words)} |")
+    return "\n".join(lines) + "\n"
+
+
+def published(path="published.csv"):
+    """(network, active) -> (FLOPs, accuracy) as printed."""
+    if not Path(path).exists():
+        return {}
+    header, *lines = csv.reader(Path(path).read_text().splitlines())
+    for place, fields in enumerate([header, *lines], 1):
+        if (place == 1 and tuple(fields) != PUBLISHED) or len(fields) != len(PUBLISHED):
+            raise ValueError(f"{path}: line {place}: {','.join(fields)!r}: expected {','.join(PUBLISHED)}")
+    return {tuple(fields[:2]): tuple(fields[2:]) for fields in lines}
+
+
+def costs(rows, latency, paper):
+    """The table of networks of the published sizes, whose weights are random."""
+    heads = ["network", "active", "parameters", "convolutions", "gates", "FLOPs in all", "ms"]
+    heads += ["paper FLOPs", "paper accuracy"]
+    lines = [f"| {' | '.join(heads)} |", "|" + "---|" * len(heads)]
+    for network, each in rows.items():
+        for active, found in each.items():
+            words = [network.replace("_", " "), active if active != "0" else "all, no gates"]
+            words += [f"{found['parameters'] / MILLION:.1f}"]
+            words += [f"{found['multiplications'][cost] / MILLION:,.1f}" for cost in COSTS]
+            words += [f"{found['flops'] / MILLION:,.1f}", f"{latency[network][active]:,.1f}"]
+            words += paper.get((network, active), ("", ""))
+            lines.append(f"| {' | '.join(words)} |")
+    return "\n".join(lines) + "\n"
+
+
+def usage(used, families, title, group):
+    """Of the questions of each family, a column, the share that each group of each gate is at work for."""
+    asked = [x for x in range(len(families)) if used[0][x]]
+    figure, grid = plt.subplots(1, len(used), figsize=(1.2 + 3.6 * len(used), 4.2), squeeze=False)
+    names = [families[x] for x in asked]
+    for place, axes in enumerate(grid[0]):
+        share_GX = np.array([used[place][x] for x in asked]).T
+        image = axes.imshow(share_GX, aspect="auto", cmap="viridis", vmin=0, vmax=1)
+        axes.set_title(f"block {place + 1}")
+        axes.set_yticks(range(len(share_GX)), range(1, len(share_GX) + 1), fontsize=7)
+        axes.set_xticks(range(len(names)), names, rotation=90, fontsize=6 if len(names) < 40 else 4)
+        axes.set_xlabel(group)
+    grid[0][0].set_ylabel("group of the block")
+    figure.suptitle(title)
+    figure.colorbar(image, ax=list(grid[0]), label="share of questions that it works for", pad=0.01)
+    return figure
+
+
+def frontier(points, blind):
+    """Accuracy against the operations of an answer: title -> (operations, percent, colour, marker)."""
+    figure, axes = plt.subplots(figsize=(9, 6))
+    axes.axhline(blind, color=GREY, linewidth=1, linestyle=":")
+    axes.annotate(
+        "the question alone", (0.99, blind), xycoords=("axes fraction", "data"), ha="right", va="bottom"
+    )
+    for title, (operations, percent, colour, marker) in points.items():
+        axes.plot(operations / MILLION, percent, marker, color=colour, markersize=8)
+        axes.annotate(title, (operations / MILLION, percent), (6, 4), textcoords="offset points", fontsize=8)
+    axes.set(xscale="log", xlabel="million operations of an answer", ylabel="top-1 on report in %")
+    axes.set_title("What an answer costs, and how often it is right")
+    axes.grid(alpha=0.3)
+    return figure
