@@ -1,15 +1,16 @@
-"""python -m stages.published
+"""python -m stages.published NETWORK
 
-What networks of the published sizes cost with random weights, about one picture: multiplications by our own
+What a network of the published sizes costs with random weights, about one picture: multiplications by our own
 count, operations as torch counts them, and the milliseconds of an answer. These differ from run to run, so
 they stand beside the machine, where they stay as long as the costs that do not differ.
 
-reads   params: compute, networks, published
-writes  metrics/published.json, by network and by how many groups are active; metrics/environment/
-        published.json: `latency`, alike
+reads   params: compute, networks.NETWORK, published.NETWORK
+writes  metrics/published/NETWORK.json, by how many groups are active; metrics/environment/published/
+        NETWORK.json: `latency`, alike
 """
 
 import time
+from dataclasses import dataclass
 
 import torch
 
@@ -24,19 +25,26 @@ from specialists.tables import cost
 WORDS, ANSWERS, LONGEST, REPEATS = 100, 28, 14, 5
 
 
-def main():
+@dataclass(frozen=True)
+class Sizes:
+    """A row of the section `published`: pixels each way, and how many groups are active, 0 for no gates."""
+
+    pixels: int
+    active: list[int]
+
+
+def main(network: str):
     setup(read("compute", Compute), convolutions=True)
-    start, result, latency = time.monotonic(), {}, {}
-    for row, how in load()["published"].items():
-        result[row], latency[row] = {}, {}
-        for active in how["active"]:
-            result[row][str(active)], latency[row][str(active)] = measured(row, how["pixels"], active)
-    write_json("metrics/published.json", result)
-    environment.write("published", time.monotonic() - start, "metrics/published.json", latency=latency)
+    start, how = time.monotonic(), read(f"published.{network}", Sizes)
+    found = {str(active): measured(network, how.pixels, active) for active in how.active}
+    path = f"metrics/published/{network}.json"
+    write_json(path, {active: costs for active, (costs, _) in found.items()})
+    latency = {active: milliseconds for active, (_, milliseconds) in found.items()}
+    environment.write(f"published/{network}", time.monotonic() - start, path, latency=latency)
 
 
 def measured(row, pixels, active):
-    """(what metrics/published.json holds, milliseconds) of a row of `networks` with so many active groups."""
+    """(what metrics/published holds, milliseconds) of a row of `networks` with so many active groups."""
     settings = {"network": row} | load()["networks"][row] | {"active": active}
     settings["balance"] = settings["balance"] if active else 0.0
     torch.manual_seed(0)

@@ -156,3 +156,18 @@ def test_without_a_gate_it_is_a_resnext_block():
 def test_what_makes_no_sense_is_refused(settings, message):
     with pytest.raises(ValueError, match=message):
         made(**settings)
+
+
+def test_chance_draws_groups_alike_and_always_the_same_for_a_number():
+    drawn, number_B = modular.Drawn(12, 3, seed=1), torch.arange(6000) * 977
+    weight_BG, chosen_BK = drawn(torch.zeros(1), number_B)
+    assert weight_BG.gather(1, chosen_BK).unique().tolist() == [pytest.approx(1 / 3)]
+    assert torch.equal((weight_BG > 0).sum(1), torch.full((6000,), 3))
+    counts = chosen_BK.flatten().bincount()  # 1,500 each, with a standard deviation of 34
+    assert counts.min() > 1500 - 5 * 34 and counts.max() < 1500 + 5 * 34
+    together = (weight_BG > 0).double().T @ (weight_BG > 0).double()  # of each pair 273, s.d. 16
+    pairs = together[~torch.eye(12, dtype=torch.bool)]
+    assert pairs.min() > 273 - 5 * 17 and pairs.max() < 273 + 5 * 17
+    other_BG, _ = modular.Drawn(12, 3, seed=2)(torch.zeros(1), number_B)
+    assert ((other_BG > 0) == (weight_BG > 0)).all(1).double().mean() == pytest.approx(1 / 220, abs=0.005)
+    assert torch.equal(drawn(torch.zeros(1), number_B[7:9])[0], weight_BG[7:9])

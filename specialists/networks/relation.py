@@ -44,6 +44,7 @@ class Network(nn.Module):
         last: int,
         embedding: int,
         lstm: int,
+        pool: str,
         units: int,
         dropout: float,
     ):
@@ -61,7 +62,7 @@ class Network(nn.Module):
             return modular.Drawn(groups, active, place) if active else None
 
         self.drawn, self.extra = choice == "drawn", 0
-        self.question = Question(words, embedding, lstm, "last")
+        self.question = Question(words, embedding, lstm, pool)
         steps = [(channels, width, stride) for stride in STRIDES]
         self.eyes = modular.Stack(size, first, 3, steps, groups, gate, balance)
         self.last = nn.Conv2d(channels, last, 1)

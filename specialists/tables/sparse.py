@@ -15,6 +15,7 @@ from specialists.tables.table import number, over, shown
 MILLION = 1e6
 PUBLISHED = ("network", "active", "FLOPs", "accuracy")
 COSTS = ("convolutions", "gates")
+COLOURS = {"chosen": "#1f6feb", "drawn": "#bf8700", "all": "#24292f"}  # the groups of a network alone
 
 
 def row(name, seeds, read, beside):
@@ -41,10 +42,11 @@ def trained(rows):
     for name, each in rows.items():
         top1 = shown(each["report"])
         words = [name.replace("_", " "), f"**{top1}**" if each["report"]["mean"] == best else top1]
-        words += [f"{each[cost] / MILLION:.2f}" for cost in (*COSTS, "flops")]
-        words += ["" if each["effective"] is None else f"{each['effective']:.1f}"]
-        words += [f"{each[f'latency_{size}_ms']:.1f}" for size in (1, 64)]
-        lines.append(f"| {' | '.join(words)} |")
+        if "flops" in each:
+            words += [f"{each[cost] / MILLION:.2f}" for cost in (*COSTS, "flops")]
+            words += ["all" if each["effective"] is None else f"{each['effective']:.1f}"]
+            words += [f"{each[f'latency_{size}_ms']:.1f}" for size in (1, 64)]
+        lines.append(f"| {' | '.join([*words, *[''] * (len(heads) - len(words))])} |")
     return "\n".join(lines) + "\n"
 
 
@@ -66,7 +68,7 @@ def costs(rows, latency, paper):
     lines = [f"| {' | '.join(heads)} |", "|" + "---|" * len(heads)]
     for network, each in rows.items():
         for active, found in each.items():
-            words = [network.replace("_", " "), active if active != "0" else "all, no gates"]
+            words = [network.replace("_", " "), "all, no gates" if active == "0" else active]
             words += [f"{found['parameters'] / MILLION:.1f}"]
             words += [f"{found['multiplications'][cost] / MILLION:,.1f}" for cost in COSTS]
             words += [f"{found['flops'] / MILLION:,.1f}", f"{latency[network][active]:,.1f}"]
@@ -93,6 +95,12 @@ def usage(used, families, title, group):
     return figure
 
 
+def looks(row):
+    """(colour, marker) of a network alone, by how its groups are chosen."""
+    how = "all" if row["effective"] is None else "chosen" if row["gates"] else "drawn"
+    return COLOURS[how], "o"
+
+
 def frontier(points, blind):
     """Accuracy against the operations of an answer: title -> (operations, percent, colour, marker)."""
     figure, axes = plt.subplots(figsize=(9, 6))
@@ -103,7 +111,8 @@ def frontier(points, blind):
     for title, (operations, percent, colour, marker) in points.items():
         axes.plot(operations / MILLION, percent, marker, color=colour, markersize=8)
         axes.annotate(title, (operations / MILLION, percent), (6, 4), textcoords="offset points", fontsize=8)
-    axes.set(xscale="log", xlabel="million operations of an answer", ylabel="top-1 on report in %")
+    axes.set_xlim(0, 1.2 * max(operations for operations, *_ in points.values()) / MILLION)
+    axes.set(xlabel="million operations of an answer", ylabel="top-1 on report in %")
     axes.set_title("What an answer costs, and how often it is right")
     axes.grid(alpha=0.3)
     return figure
