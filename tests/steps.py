@@ -28,7 +28,7 @@ from specialists.data.clevr.world import World, scene  # noqa: E402
 from specialists.data.records import Place  # noqa: E402
 from specialists.eyes import scene_cnn  # noqa: E402
 from specialists.methods import cmcl, mcl, mcl_kd  # noqa: E402
-from specialists.networks import ban, box_san, butd, mlp, resnet20, san, vgg17  # noqa: E402
+from specialists.networks import ban, box_san, butd, mlp, relation, resnet20, resnext101, san, vgg17  # noqa: E402
 from specialists.students.distillation import distill  # noqa: E402
 from specialists.students.modalities import imitation  # noqa: E402
 from specialists.training.budget import Budget  # noqa: E402
@@ -42,6 +42,17 @@ ON_BOXES = {
 }
 WORDS, CELLS, CHANNELS, ANSWERS = 12, 12, 8, 28
 ASKED = 45  # of a batch, so that there are 540 words and 540 cells
+GATED = {
+    "groups": 4,
+    "width": 3,
+    "active": 2,
+    "attention": 6,
+    "balance": 0.01,
+    "scope": "batch",
+    "embedding": 8,
+}
+RELATION = {"first": 6, "channels": 8, "last": 5, "lstm": 24, "pool": "last", "units": 24, "dropout": 0.3}
+RESNEXT = {"blocks": [1, 1], "channels": 8, "question": 24, "hidden": 24, "activation": "relu", **HEAD}
 SIZES = {"width": 4, "embedding": 8, "lstm": 24, "pool": "mean"}
 
 
@@ -68,6 +79,12 @@ def boxes(generator, size=ASKED):
 def images(generator, size=4):
     image_B3HW = torch.rand(size, 3, 32, 32, generator=generator)
     return (image_B3HW.contiguous(memory_format=torch.channels_last),)
+
+
+def pixels(generator, size=9):
+    image_BHW3 = torch.randint(256, (size, 32, 32, 3), generator=generator)
+    tokens_BL = torch.randint(2, 30, (size, WORDS), generator=generator)
+    return image_BHW3.float(), tokens_BL, torch.full((size,), WORDS)
 
 
 def trained(build, batch, loss, optimizer="adam", keep=None):
@@ -173,6 +190,13 @@ def convolutions():
     print("stem mcl_kd", trained(stem, partial(questions, size=8), KD))
     print("resnet20 mcl_kd", trained(partial(resnet20.Network, ANSWERS, width=4), images, KD, "sgd", 0.7))
     print("vgg17 cmcl", trained(partial(vgg17.Network, ANSWERS, width=2), images, CMCL, "sgd", 0.7))
+    of_pixels = (32, 32), 30, ANSWERS
+    learned = partial(relation.Network, *of_pixels, choice="learned", **RELATION, **GATED)
+    drawn = partial(relation.Network, *of_pixels, choice="drawn", **RELATION, **GATED | {"balance": 0.0})
+    print("relation mcl_kd", trained(learned, pixels, KD))
+    print("relation by chance", trained(drawn, pixels, KD))
+    resnext = partial(resnext101.Network, *of_pixels, **RESNEXT, **GATED)
+    print("resnext101 mcl_kd", trained(resnext, pixels, KD, "adamax"))
     print("scene reader", digest(*reader()))
     print("refused", hashlib.md5(" ".join(refused()).encode()).hexdigest())
 
