@@ -165,13 +165,6 @@ def test_data_that_are_not_there_are_named(folder):
     assert done.returncode == 1 and "data.root: 'mine': not found, as seen from" in done.stderr
 
 
-def test_a_lock_that_a_kill_has_cut_short_is_one_line(folder):
-    (folder / "dvc.lock").write_text("schema: '2.0'\n")
-    done = run(ROOT, sys.executable, "-m", "tools.reproduce", str(folder), check=False)
-    assert done.returncode == 1 and done.stderr.count("\n") == 1
-    assert "dvc.lock: holds no stages" in done.stderr and "delete it, or take it from git" in done.stderr
-
-
 def test_a_number_of_jobs_that_is_none_is_one_line(folder):
     done = run(ROOT, sys.executable, "-m", "tools.reproduce", str(folder), check=False, JOBS="two")
     assert done.stderr == "tools.reproduce: JOBS: 'two' is not a number of stages\n"

@@ -19,7 +19,7 @@ from specialists.base.params import load
 from specialists.tables.rows import cell
 from specialists.tracking import pipeline
 
-MARKED = re.compile(r"(<!-- (\S*?)metrics/(table|slides)\.md -->\n).*?(<!-- end -->)", re.DOTALL)
+MARKED = re.compile(r"(<!-- (\S*?)metrics/(table|slides|sparse)\.md -->\n).*?(<!-- end -->)", re.DOTALL)
 
 
 def main():
@@ -41,8 +41,8 @@ def filled(text, name, root):
 
     def table(marked):
         opening, folder, kind, end = marked.groups()
-        if kind == "slides":
-            return opening + (root / f"{folder}metrics/slides.md").read_text() + end
+        if kind != "table":
+            return opening + (root / f"{folder}metrics/{kind}.md").read_text() + end
         return opening + linked(root, folder).replace("](", f"]({up}") + origin(root / folder) + end
 
     return MARKED.sub(table, text)
@@ -59,7 +59,8 @@ def faults(root):
                 yield name, "a table or its links are not as computed; run python -m tools.pages"
         except (OSError, ValueError, KeyError) as error:
             yield name, f"cannot be compared with the tables ({error})"
-    for table in output("git", "ls-files", "*metrics/table.md", "*metrics/slides.md", folder=root).split():
+    kinds = [f"*metrics/{kind}.md" for kind in ("table", "slides", "sparse")]
+    for table in output("git", "ls-files", *kinds, folder=root).split():
         if marked.count(table) != 1:
             yield table, f"{marked.count(table)} times between markers in README.md and docs/, not once"
 

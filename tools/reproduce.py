@@ -24,12 +24,13 @@ from specialists.base.command import output, run
 from specialists.base.files import read_json
 from specialists.base.params import load
 from specialists.tracking import pipeline
+from tools import heal
 
 ROOT = Path(__file__).resolve().parents[1]
 BEGUN = re.compile(r"Running stage '(.+)':|Stage '(.+)' is cached - skipping run")
 SILENT = re.compile(r"$|> python -m |(Updating|Generating) lock|Stage '.+' didn't change|Use `dvc push`")
 ADVICE = "To track the changes with git, run:"  # and what DVC says after it
-TIMED = {"cost", "mixed"}
+TIMED = ("cost", "mixed", "published", "routing")  # stages that measure time
 STAND_IN = "data/stand_in"
 NAMED = 4  # files that differ, in the last line
 
@@ -52,7 +53,7 @@ def main(folder: str):
         raise ValueError(f"data.root: {root!r}: not found, as seen from {folder}; {STAND_IN} is made here")
     stages = pipeline.resolved(pipeline.stages("dvc.yaml"), load())
     before = pipeline.sources({name: pipeline.paths(stage) for name, stage in stages.items()})
-    whole("dvc.lock")
+    heal.heal()
     Work({"code": stages["code"]}, before, 1).do()  # which decides what is stale
     stale = json.loads(output("dvc", "status", "--json")).keys() - {"code"}
     todo = {name: stage for name, stage in stages.items() if name in stale or before[name] & stale}
@@ -69,16 +70,6 @@ def shown(stage, *words):
     """Run a stage although DVC sees nothing to do; what it warns of is seen too."""
     if subprocess.run([sys.executable, "-m", f"stages.{stage}", *words]).returncode:
         raise ValueError(f"{stage}: failed, see above")
-
-
-def whole(lock):
-    """DVC writes its lock in place: a kill in that moment cuts it short."""
-    try:
-        if Path(lock).exists():
-            pipeline.stages(lock)
-    except ValueError as error:
-        hint = "delete it, or take it from git: what DVC's cache holds is not computed again"
-        raise ValueError(f"{error}; {hint}") from None
 
 
 def verdict(folder):
@@ -128,9 +119,9 @@ class Work:
     def ready(self, waiting, running):
         """What may begin now; who measures time begins last and has the machine to itself."""
         ready = [name for name in waiting if self.before[name] <= self.took.keys()]
-        shared = [name for name in ready if name not in TIMED]
+        shared = [name for name in ready if not timed(name)]
         if shared or running:
-            return [] if TIMED & {*running} else shared[: self.jobs - len(running)]
+            return [] if any(map(timed, running)) else shared[: self.jobs - len(running)]
         return ready[:1]
 
     def queue(self):
@@ -180,6 +171,10 @@ class Work:
             text = f"\r\033[K{text}{running:.{width}}"
         sys.stdout.write(text)
         sys.stdout.flush()
+
+
+def timed(name):
+    return name.split("@")[0] in TIMED
 
 
 def recorded(stage):

@@ -1,0 +1,158 @@
+"""DVC killed at each place where it writes: what it leaves is mended, and it ends in the same bytes.
+
+`KILLS=all pytest tests/test_heal.py` kills at every one of them, before it is done and as soon as it is.
+"""
+
+import os
+import shutil
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.conftest import ROOT, environment
+from tools import heal
+
+PIPELINE = """\
+stages:
+  one:
+    cmd: echo one >> ran && echo 1 > one
+    params: [seed]
+    outs: [one]
+  two:
+    cmd: echo two >> ran && echo 2 > two.json
+    deps: [one]
+    metrics:
+    - two.json:
+        cache: false
+"""
+FEW = ("dvc.lock", ".dvc/tmp/rwlock", ".dvc/cache/runs")  # what a kill has left unreadable
+
+
+@pytest.fixture(scope="module")
+def small(tmp_path_factory):
+    """A repository of two stages, of which nothing was computed yet."""
+    folder = tmp_path_factory.mktemp("kills") / "small"
+    folder.mkdir()
+    (folder / "dvc.yaml").write_text(PIPELINE)
+    (folder / "params.yaml").write_text("seed: 0\n")
+    for words in (["git", "init", "-q"], ["dvc", "init", "-q"], ["dvc", "config", "core.analytics", "false"]):
+        subprocess.run(words, cwd=folder, env=environment(), check=True)
+    return folder
+
+
+def repro(folder, **kill):
+    notes = folder.parent / f"{folder.name}.changes"
+    where = {"REPOSITORY": str(folder), "CHANGES": str(notes), **kill}
+    env = environment(PYTHONPATH=str(ROOT / "tests/killing"), PYTHONDONTWRITEBYTECODE="1", **where)
+    return subprocess.run(["dvc", "repro"], cwd=folder, env=env, capture_output=True, text=True)
+
+
+def outputs(folder):
+    return {name: (folder / name).read_bytes() for name in ("dvc.lock", "one", "two.json")}
+
+
+@pytest.fixture(scope="module")
+def whole(small):
+    """(all changes of a run that nobody kills, what it leaves)"""
+    folder = small.with_name("whole")
+    shutil.copytree(small, folder)
+    done = repro(folder)
+    assert done.returncode == 0, done.stderr
+    return (small.parent / "whole.changes").read_text().splitlines(), outputs(folder)
+
+
+def killed(small, place, when):
+    """A copy of the repository in which DVC was killed at a change, or was over before."""
+    folder = small.with_name(f"{when}-{place}")
+    shutil.copytree(small, folder)
+    done = repro(folder, KILL_AT=str(place), KILL_WHEN=when)
+    assert done.returncode in (-signal.SIGKILL, 0)
+    return folder, done.returncode == -signal.SIGKILL
+
+
+def chosen(changes):
+    if os.getenv("KILLS") == "all":
+        return range(len(changes))
+    last = {(event, name): i for i, (event, name) in enumerate(map(few, changes)) if name}
+    return sorted(last.values())
+
+
+def few(change):
+    """(event, which of the few) of a change."""
+    event, path = change.split(" ", 1)
+    return event, next((name for name in FEW if path.startswith(name)), None)
+
+
+def test_killed_where_it_writes_it_goes_on_and_ends_in_the_same_bytes(small, whole, monkeypatch, capsys):
+    changes, wanted = whole
+    assert len(changes) > 25, changes
+    kills, again = 0, []
+    for place in chosen(changes):
+        for when in ("before", "after"):
+            folder, ended = killed(small, place, when)
+            kills += ended
+            monkeypatch.chdir(folder)
+            heal.heal()
+            done = repro(folder)
+            assert done.returncode == 0, (changes[place], when, done.stderr)
+            assert outputs(folder) == wanted, (changes[place], when)
+            again += [f"{changes[place]}, {when}"] if (folder / "ran").read_text().count("two") > 1 else []
+            shutil.rmtree(folder)
+    with capsys.disabled():
+        print(f"\n{kills} kills at {len(chosen(changes))} of {len(changes)} places, a stage again: {again}")
+    assert kills
+
+
+def test_what_is_whole_stays(small, whole, monkeypatch, capsys):
+    folder = small.with_name("whole")
+    monkeypatch.chdir(folder)
+    before = {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+    heal.heal()
+    assert not capsys.readouterr().out
+    assert {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()} == before
+
+
+@pytest.mark.parametrize("text", ["", "schema: '2.0'\n", "schema: '2.0'\nstages:\n  one:\n    deps: [{pa"])
+def test_a_lock_cut_short_is_as_in_git_again_or_gone(tmp_path, monkeypatch, capsys, text):
+    monkeypatch.chdir(tmp_path)
+    Path("dvc.lock").write_text(text)
+    heal.heal()
+    assert not Path("dvc.lock").exists() and "git holds none" in capsys.readouterr().out
+    Path("dvc.lock").write_text(kept := "stages:\n  one:\n    cmd: a\n")
+    for words in (["init", "-q"], ["add", "."], ["commit", "-qm", "a"]):
+        subprocess.run(["git", "-c", "user.name=a", "-c", "user.email=a", *words], check=True)
+    Path("dvc.lock").write_text(text)
+    heal.heal()
+    assert Path("dvc.lock").read_text() == kept and "as in git again" in capsys.readouterr().out
+
+
+def test_a_merge_is_left_to_people(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    Path("dvc.lock").write_text(text := "stages:\n<<<<<<< HEAD\n  one: {cmd: a}\n=======\n>>>>>>> other\n")
+    heal.heal()
+    assert Path("dvc.lock").read_text() == text
+
+
+def test_the_cache_of_another_folder_is_found_and_what_is_being_written_stays(tmp_path, monkeypatch):
+    """A folder without entries may be one of a process that lives, which fills it a moment later."""
+    own, runs = tmp_path / "here/.dvc", tmp_path / "shared/runs"
+    own.mkdir(parents=True)
+    (own / "config").write_text("[core]\n    analytics = false\n[cache]\n    dir = ../../shared\n")
+    for name in ("ab/" + "a" * 64, "cd/" + "c" * 64):
+        (runs / name).mkdir(parents=True)
+    monkeypatch.chdir(own.parent)
+    monkeypatch.setattr(heal.time, "sleep", lambda seconds: (runs / f"ab/{'a' * 64}/{'b' * 64}").touch())
+    heal.heal()
+    assert [path.name for path in runs.glob("*/*")] == ["a" * 64]
+
+
+def test_reproduce_begins_with_it(tmp_path):
+    (tmp_path / "dvc.yaml").write_text("stages: {}\n")
+    (tmp_path / "params.yaml").write_text("seed: 0\n")
+    (tmp_path / "dvc.lock").write_text("")
+    words = [sys.executable, "-m", "tools.reproduce", str(tmp_path)]
+    done = subprocess.run(words, cwd=ROOT, env=environment(), capture_output=True, text=True)
+    assert "dvc.lock: DVC was killed while it wrote this; removed, and git holds none" in done.stdout
