@@ -222,6 +222,23 @@ def test_what_is_stale_is_named_and_nothing_else(bare, change):
     assert re.search(message, text), text
 
 
+@pytest.mark.parametrize(
+    "split, name, value, message",
+    [
+        ("report", "top1", 99, "report.top1: 99, but by confidence "),
+        ("select", "ece", 0.5, "select.ece: 0.5, but by confidence "),
+        ("report", "oracle", 1.0, "report: no answers have these accuracies: "),
+        ("report", "single_max", "much", "cannot be compared with metrics/families/cells/san-ie-s0.json"),
+    ],
+)
+def test_a_forged_number_is_found_though_all_else_fits(bare, split, name, value, message):
+    path = bare / "metrics/cells/san-ie-s0.json"
+    cell = json.loads(path.read_text())
+    cell[split][name] = value
+    path.write_text(json.dumps(cell))
+    assert f"metrics/cells/san-ie-s0.json: {message}" in verdict(bare)[1]
+
+
 def test_words_for_people_are_no_difference(bare):
     rewrite(bare / "specialists/networks/san.py", "\n\n\n", "\n\n\n# words\n")
     assert verdict(bare)[0] == 0
@@ -316,6 +333,10 @@ BROKEN = {
     "a conflict": (
         lambda folder: rewrite(folder / "dvc.lock", "stages:", "<<<<<<< HEAD\nstages:"),
         "dvc.lock: holds no stages",
+    ),
+    "a stage twice": (
+        lambda folder: rewrite(folder / "dvc.lock", "stages:\n", "stages:\n  features:\n    cmd: x\n"),
+        "dvc.lock: stages: features stands twice; delete all but one",
     ),
     "an empty file": (lambda folder: (folder / "dvc.yaml").write_text(""), "dvc.yaml: holds no stages"),
     "an axis that is no list": (

@@ -2,22 +2,25 @@
 
 Does every number still follow from code, params and lock? Compares dvc.yaml, filled in from params.yaml, with
 dvc.lock and both with the files that git knows, as they are now: commands, params, lists of code, inputs that
-another stage made, metrics, figures, and the tables: with their cells, and in the pages. Needs no data, no
-cache and no network. A line for each way in which a stage is stale, then all stages that follow from one;
-exit code 1 if there is any. It cannot look into an output that is not in git, nor tell whether
-metrics/environment names the right machine.
+another stage made, metrics, figures, and the tables: with their cells, and in the pages; each cell with its
+accuracy by family and by confidence. Needs no data, no cache and no network. A line for each way in which a
+stage is stale, then all stages that follow from one; exit code 1 if there is any. It cannot look into an
+output that is not in git, nor tell whether metrics/environment names the right machine.
 
 reads   dvc.yaml, params.yaml, dvc.lock, the files in git that they name, sources, accepted.csv, README.md,
         docs/
 writes  nothing
 """
 
+import itertools
 import json
 import sys
 from functools import cache
 from hashlib import md5
 from importlib import import_module
 from pathlib import Path
+
+import yaml
 
 from specialists.base.command import output, run
 from specialists.base.files import read_json
@@ -28,6 +31,7 @@ from tools.pages import faults
 
 def main():
     params = load()
+    once("dvc.lock")
     stages, lock = pipeline.resolved(pipeline.stages("dvc.yaml"), params), pipeline.stages("dvc.lock")
     live = {name: entry for name, entry in lock.items() if name in stages}
     known = [made(live), made(lock)] if live != lock else [made(lock)]  # files of gone stages may lie about
@@ -38,6 +42,7 @@ def main():
     found = [f"{name}: {line}" for name, each in lines.items() for line in each]
     found += [f"{path}: in git, but made by no stage; delete it" for path in orphans(made(lock))]
     found += nowhere(live)
+    found += forged()
     found += [f"{file}: code of a stage, is not in git" for file in untracked()]
     for name in {"report", "students"} & lines.keys():
         found += untrue(import_module(f"stages.{name}")) if not lines[name] else []
@@ -98,6 +103,7 @@ def changes(name, then, now):
         yield f"{name} was {then}, is {now}"
 
 
+ROUNDING = 1e-3  # of sums in fp32 and fp64, in percent
 NEVER = ["has never run"]
 BY_HAND, MISSING = "metrics/bench.json", "missing"
 
@@ -126,6 +132,44 @@ def untrue(stage):
                 yield f"{path}: is not what its cells say; dvc repro --force --single-item {name}"
     except (OSError, ValueError, TypeError, KeyError) as error:
         yield f"metrics/table.json: cannot be compared with its cells ({error})"
+
+
+def once(lock):
+    """Refuse a lock in which a stage stands twice: YAML takes the last, DVC nothing at all."""
+    try:
+        tree = yaml.compose(Path(lock).read_text(), getattr(yaml, "CSafeLoader", yaml.SafeLoader))
+        keys = [key.value for name, part in tree.value if name.value == "stages" for key, _ in part.value]
+    except (OSError, AttributeError, TypeError, ValueError, yaml.YAMLError):
+        return  # which is said where its stages are read
+    if twice := sorted({key for key in keys if keys.count(key) > 1}):
+        raise ValueError(f"{lock}: stages: {', '.join(twice)} stands twice; delete all but one")
+
+
+def forged():
+    """Cells whose accuracy is not that which they have by confidence, or that no answers can have."""
+    for path in _tracked():
+        beside = path.replace("metrics/", "metrics/families/", 1)
+        if path.startswith("metrics/cell") and beside in _tracked():
+            cell, kept = read_json(path), read_json(beside)
+            try:
+                lines = [line for split in ("select", "report") for line in unlike(cell, kept, split)]
+            except (KeyError, TypeError, ZeroDivisionError) as error:
+                lines = [f"cannot be compared with {beside} ({type(error).__name__}: {error})"]
+            yield from (f"{path}: {line}" for line in lines)
+
+
+def unlike(cell, kept, split):
+    """In what the numbers of a cell contradict each other, in percent."""
+    said, bins = cell[split], kept["confidence"][split]
+    examples = sum(each["examples"] for each in bins)
+    top1 = sum(each["examples"] * each["top1"] for each in bins) / examples
+    gaps = sum(each["examples"] * abs(each["confidence"] - each["top1"]) for each in bins)
+    for name, wanted in (("top1", top1), ("ece", gaps / examples)):
+        if abs(said[name] - wanted) > ROUNDING:
+            yield f"{split}.{name}: {said[name]}, but by confidence {wanted:.4f}"
+    order = [0, *(said[name] for name in ("single_min", "single", "single_max", "oracle")), 100]
+    if any(a > b + ROUNDING for a, b in itertools.pairwise(order)) or not 0 <= said["top1"] <= 100:
+        yield f"{split}: no answers have these accuracies: {said}"
 
 
 def nowhere(lock):
