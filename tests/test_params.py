@@ -64,6 +64,26 @@ def test_mistakes_are_named(tmp_path, text, message):
     assert "\n" not in str(caught.value)
 
 
+@pytest.mark.parametrize("value", [".inf", ".nan", "-.inf", "1" + "0" * 18, "-1" + "0" * 400])
+def test_a_number_that_nobody_can_mean_is_named(tmp_path, value):
+    message = "base.lr: a number that is no number or has more than 18 digits"
+    with pytest.raises(ValueError, match=message):
+        read_text(tmp_path, GOOD.replace("lr: 1", f"lr: {value}"))
+
+
+@pytest.mark.parametrize("text", ["[" * 5000, "a: " + "9" * 5000])
+def test_what_yaml_cannot_read_names_the_file(tmp_path, text):
+    with pytest.raises(ValueError, match="params.yaml: not YAML: ") as error:
+        read_text(tmp_path, text)
+    assert len(str(error.value)) < 500
+
+
+def test_a_file_that_is_not_utf8_is_named(tmp_path):
+    (path := tmp_path / "params.yaml").write_bytes(b"a: \xe9\n")
+    with pytest.raises(ValueError, match="params.yaml: not YAML: 'utf-8' codec can't decode"):
+        load(path)
+
+
 def test_a_key_that_stands_twice_is_named(tmp_path):
     with pytest.raises(ValueError, match=r"params\.yaml: not YAML: lr stands twice, at"):
         read_text(tmp_path, GOOD + "  lr: 2\n")

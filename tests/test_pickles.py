@@ -86,6 +86,7 @@ def whole(content):
         ("train", ADDRESSES, "train: not a pickle of CIFAR-100"),
         ("train", whole(tree())[:-40], "train: not a pickle of CIFAR-100"),
         ("train", b"", "train: not a pickle of CIFAR-100"),
+        ("meta", b"\x80\x02]r\x00\x00\x00\x7f.", "meta: not a pickle .*puts something at place 2130706432"),
         ("train", whole([1]), "train: found a list, expected a dict"),
         ("train", whole({}), "train: data: found NoneType, expected u1"),
         ("train", whole({**tree(), b"data": np.zeros((3, 3072))}), r"data: found f8 \(3, 3072\)"),

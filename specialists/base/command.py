@@ -9,6 +9,8 @@ from pathlib import Path
 
 from safetensors import SafetensorError
 
+LONGEST = 1000  # characters of what is said of a mistake
+
 
 def run(main):
     """Call main with the command line, typed by its annotations; a mistake is one line and exit 1.
@@ -52,7 +54,8 @@ def run(main):
 
 
 def _end(name, reason, code=1):
-    print(f"{name}: {' '.join(reason.split())}", file=sys.stderr)
+    line = " ".join(reason.split())
+    print(f"{name}: {line[:LONGEST]}{' ...' if line[LONGEST:] else ''}", file=sys.stderr)
     sys.exit(code)
 
 

@@ -6,6 +6,15 @@ import os
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
+from tokenize import TokenError
+
+from safetensors import SafetensorError
+
+# What readers of arrays trip over in files that are damaged: numpy parses a header as Python.
+DAMAGED = (
+    *(OSError, EOFError, ValueError, KeyError, OverflowError, RecursionError),
+    *(SyntaxError, TokenError, SafetensorError),
+)
 
 
 @contextmanager
@@ -36,7 +45,7 @@ def read_json(path):
         return json.loads(Path(path).read_text())
     except FileNotFoundError:
         raise ValueError(f"{path}: not found") from None
-    except (json.JSONDecodeError, UnicodeDecodeError) as error:
+    except (ValueError, RecursionError) as error:
         raise ValueError(f"{path}: not JSON, perhaps cut short: {error}") from None
 
 

@@ -13,6 +13,8 @@ from pathlib import Path
 
 import yaml
 
+MOST = 10**18  # of settings
+
 
 def load(path="params.yaml"):
     """The whole file as plain dicts."""
@@ -22,8 +24,8 @@ def load(path="params.yaml"):
         raise ValueError(
             f"{path}: not found in {Path.cwd()}; run from the folder that holds params.yaml"
         ) from None
-    except yaml.YAMLError as error:
-        raise ValueError(f"{path}: not YAML: {' '.join(str(error).split())}") from None
+    except (yaml.YAMLError, ValueError, RecursionError) as error:  # not UTF-8, a number of 5,000 digits
+        raise ValueError(f"{path}: not YAML: {' '.join(str(error).split())[:300]}") from None
     if not isinstance(tree, dict):
         raise ValueError(f"{path}: found {type(tree).__name__}, expected a mapping of sections")
     return tree
@@ -114,6 +116,8 @@ def _checked(value, kind, place):
 
     A mapping may stand for a dataclass, whose fields are checked alike.
     """
+    if type(value) in (int, float) and not abs(value) < MOST:
+        raise ValueError(f"{place}: a number that is no number or has more than 18 digits")
     if kind is float and type(value) is int:
         return float(value)
     if is_dataclass(kind):

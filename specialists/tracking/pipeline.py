@@ -101,7 +101,10 @@ def listed(paths):
 
 def locked(stage):
     """The paths that a stage of dvc.lock read and wrote."""
-    return {kind: [each["path"] for each in stage.get(kind, [])] for kind in ("deps", "outs")}
+    try:
+        return {kind: [each["path"] for each in stage.get(kind, [])] for kind in ("deps", "outs")}
+    except (TypeError, KeyError, AttributeError) as error:
+        raise ValueError(f"dvc.lock: a stage without paths ({type(error).__name__}: {error})") from None
 
 
 def decided(stage):

@@ -63,13 +63,21 @@ def prepare(data, settings, folder):
         eyes = scene_cnn.SceneCNN(settings.scene_cnn, generator)
     else:
         eyes = resnet101.load(settings.weights)
-    train, report, split_I, columns, about = asked(data, settings.longest)
+    train, report = official.read(data.root, "train"), official.read(data.root, "val")
+    # A generator of its own: which images are held out must not depend on the eyes.
+    split_I = hold_out(len(train.images), data.select, torch.Generator().manual_seed(data.seed))
+    columns, words = join(train, report, split_I, settings.longest)
+    splits = counts(columns, data)
     if settings.learns:
         teach(eyes, train, split_I, settings.scene_cnn, generator)
     accuracy, files = _write(eyes, settings.learns, train, report, columns, folder)
     meta = {
         "reader": "clevr",
-        **about,
+        "words": words,
+        "answers": official.ANSWERS,
+        "families": official.FAMILIES,
+        "categories": official.CATEGORIES,
+        "splits": splits,
         "grid": eyes.grid,
         "eyes": settings.eyes,
         "accuracy": accuracy,
@@ -77,20 +85,6 @@ def prepare(data, settings, folder):
     }
     write_json(folder / "meta.json", meta)
     return accuracy
-
-
-def asked(data, longest):
-    """(official train and val, split_I of train, columns of all questions, what meta.json says of them)"""
-    train, report = official.read(data.root, "train"), official.read(data.root, "val")
-    # A generator of its own: which images are held out must not depend on the eyes.
-    split_I = hold_out(len(train.images), data.select, torch.Generator().manual_seed(data.seed))
-    columns, words = join(train, report, split_I, longest)
-    splits = counts(columns)
-    for name, count in splits.items():
-        if not count["questions"]:
-            raise ValueError(f"{data.root}: no question is left for {name}; data.select is {data.select}")
-    known = {"answers": official.ANSWERS, "families": official.FAMILIES, "categories": official.CATEGORIES}
-    return train, report, split_I, columns, {"words": words, **known, "splits": splits}
 
 
 def join(train, report, split_I, longest):
@@ -106,9 +100,12 @@ def join(train, report, split_I, longest):
     return columns, words
 
 
-def counts(columns):
-    """Questions and images of each split."""
+def counts(columns, data):
+    """Questions and images of each split, of which none may be without."""
     mine = {name: columns["split"] == i for i, name in enumerate(SPLITS)}
+    for name, rows in mine.items():
+        if not rows.any():
+            raise ValueError(f"{data.root}: no question is left for {name}; data.select is {data.select}")
     return {
         name: {"questions": int(rows.sum()), "images": len(np.unique(columns["image"][rows]))}
         for name, rows in mine.items()

@@ -12,11 +12,10 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
-from safetensors import SafetensorError
 from safetensors.torch import load_file
 
 from specialists.answers import label
-from specialists.base.files import read_json
+from specialists.base.files import DAMAGED, read_json
 from specialists.base.runtime import DEVICE
 from specialists.data.order import by_length
 from specialists.data.splits import SPLITS
@@ -67,7 +66,9 @@ def load(folder):
     try:
         images = np.load(folder / "images.npy", mmap_mode="c")
         questions = load_file(folder / "questions.safetensors")
-    except (OSError, EOFError, ValueError, SafetensorError) as error:
+        if questions["image"].max() >= len(images) or len({len(each) for each in questions.values()}) > 1:
+            raise ValueError("images and questions do not belong together")
+    except DAMAGED as error:
         raise ValueError(
             f"{folder}: features cannot be read ({error}); run the features stage again"
         ) from None

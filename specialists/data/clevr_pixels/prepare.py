@@ -6,12 +6,15 @@ Splits and vocabulary are those of clevr/prepare.py.
 from dataclasses import dataclass
 
 import numpy as np
+import torch
 from safetensors.numpy import save
 from tqdm import tqdm
 
 from specialists.base.files import digest, replacing, write_json
-from specialists.data.clevr.prepare import Data, asked
+from specialists.data.clevr import official
+from specialists.data.clevr.prepare import Data, counts, join
 from specialists.data.limits import within
+from specialists.data.splits import hold_out
 from specialists.eyes import extract
 
 __all__ = ["Data", "Settings", "prepare"]
@@ -32,15 +35,26 @@ class Settings:
 
 def prepare(data, settings, folder):
     """Fill an empty folder; returns the numbers of questions."""
-    train, report, _, columns, about = asked(data, settings.longest)
+    train, report = official.read(data.root, "train"), official.read(data.root, "val")
+    split_I = hold_out(len(train.images), data.select, torch.Generator().manual_seed(data.seed))
+    columns, words = join(train, report, split_I, settings.longest)
+    splits = counts(columns, data)
     files = [folder / "images.npy", folder / "questions.safetensors"]
     with replacing(files[0]) as draft, open(draft, "wb") as file:
         write(train.images + report.images, (settings.height, settings.width), file)
     with replacing(files[1]) as draft:
         draft.write_bytes(save(columns))
-    meta = {"reader": "clevr_pixels", **about, "digest": digest(*files)}
+    meta = {
+        "reader": "clevr_pixels",
+        "words": words,
+        "answers": official.ANSWERS,
+        "families": official.FAMILIES,
+        "categories": official.CATEGORIES,
+        "splits": splits,
+        "digest": digest(*files),
+    }
     write_json(folder / "meta.json", meta)
-    return {name: count["questions"] for name, count in about["splits"].items()}
+    return {name: count["questions"] for name, count in splits.items()}
 
 
 def write(paths, size, file):

@@ -13,11 +13,10 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
-from safetensors import SafetensorError
 from safetensors.torch import load_file
 
 from specialists.answers import votes
-from specialists.base.files import read_json
+from specialists.base.files import DAMAGED, read_json
 from specialists.base.runtime import DEVICE
 from specialists.data.order import by_length
 from specialists.data.splits import SPLITS
@@ -103,6 +102,6 @@ def load(folder):
         if (vectors := folder / "vectors.npy").exists():
             words.vectors = torch.from_numpy(np.load(vectors))
         place_I2 = np.array([*boxes.images.values()])
-    except (OSError, EOFError, ValueError, SafetensorError) as error:
+    except DAMAGED as error:
         raise ValueError(f"{folder}: cannot be read ({error}); run the features stage again") from None
     return Boxes(boxes, place_I2, questions, meta, words, meta["boxes"])
