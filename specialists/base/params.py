@@ -7,13 +7,12 @@ that name the place.
 """
 
 import inspect
+import math
 from dataclasses import is_dataclass
 from functools import partial
 from pathlib import Path
 
 import yaml
-
-MOST = 10**18  # of settings
 
 
 def load(path="params.yaml"):
@@ -25,7 +24,7 @@ def load(path="params.yaml"):
             f"{path}: not found in {Path.cwd()}; run from the folder that holds params.yaml"
         ) from None
     except (yaml.YAMLError, ValueError, RecursionError) as error:  # not UTF-8, a number of 5,000 digits
-        raise ValueError(f"{path}: not YAML: {' '.join(str(error).split())[:300]}") from None
+        raise ValueError(f"{path}: not YAML: {' '.join(str(error).split())}") from None
     if not isinstance(tree, dict):
         raise ValueError(f"{path}: found {type(tree).__name__}, expected a mapping of sections")
     return tree
@@ -116,8 +115,11 @@ def _checked(value, kind, place):
 
     A mapping may stand for a dataclass, whose fields are checked alike.
     """
-    if type(value) in (int, float) and not abs(value) < MOST:
-        raise ValueError(f"{place}: a number that is no number or has more than 18 digits")
+    try:
+        if type(value) in (int, float) and not math.isfinite(value):
+            raise OverflowError
+    except OverflowError:
+        raise ValueError(f"{place}: expected a finite number, of at most 300 digits") from None
     if kind is float and type(value) is int:
         return float(value)
     if is_dataclass(kind):

@@ -1,10 +1,10 @@
 """From the metrics of cells to the table: one row per network, method and k; mean, std and n over seeds."""
 
+import math
 from statistics import mean, stdev
 
 from specialists.tables.rows import cell, name
 
-MOST = 1e15  # of numbers that are measured
 NUMBERS = ("top1", "oracle", "single", "single_min", "single_max", "nll", "ece")
 
 
@@ -42,8 +42,14 @@ def number(place, found, *keys):
     """What stands under the keys in a file of metrics, which must be a number."""
     for key in keys:
         found = found.get(key) if isinstance(found, dict) else None
-    if type(found) not in (int, float) or not abs(found) < MOST:
-        raise ValueError(f"metrics/{place}.json: {'.'.join(keys)}: found {found!r}, expected a number")
+    try:
+        if type(found) not in (int, float) or not math.isfinite(found):
+            raise OverflowError
+    except OverflowError:
+        shown = f"{found!r:.100}"
+        raise ValueError(
+            f"metrics/{place}.json: {'.'.join(keys)}: found {shown}, expected a number"
+        ) from None
     return found
 
 
