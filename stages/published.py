@@ -1,12 +1,12 @@
-"""python -m stages.published NETWORK
+"""python -m stages.published ROW
 
 What a network of the published sizes costs with random weights, about one picture: multiplications by our own
 count, operations as torch counts them, and the milliseconds of an answer. These differ from run to run, so
 they stand beside the machine, where they stay as long as the costs that do not differ.
 
-reads   params: compute, networks.NETWORK, published.NETWORK
-writes  metrics/published/NETWORK.json, by how many groups are active; metrics/environment/published/
-        NETWORK.json: `latency`, alike
+reads   params: compute, networks.ROW, published.ROW
+writes  metrics/published/ROW.json, by how many groups are active; metrics/environment/published/
+        ROW.json: `latency`, alike
 """
 
 import time
@@ -14,12 +14,12 @@ from dataclasses import dataclass
 
 import torch
 
-from specialists import networks
 from specialists.base import environment
 from specialists.base.command import run
 from specialists.base.files import write_json
-from specialists.base.params import load, read
+from specialists.base.params import configure, optional, read
 from specialists.base.runtime import Compute, setup
+from specialists.networks import network
 from specialists.tables import cost
 
 WORDS, ANSWERS, LONGEST, REPEATS = 100, 28, 14, 5
@@ -33,23 +33,24 @@ class Sizes:
     active: list[int]
 
 
-def main(network: str):
+def main(row: str):
     setup(read("compute", Compute), convolutions=True)
-    start, how = time.monotonic(), read(f"published.{network}", Sizes)
-    found = {str(active): measured(network, how.pixels, active) for active in how.active}
-    path = f"metrics/published/{network}.json"
+    start, how = time.monotonic(), read(f"published.{row}", Sizes)
+    found = {str(active): measured(row, how.pixels, active) for active in how.active}
+    path = f"metrics/published/{row}.json"
     write_json(path, {active: costs for active, (costs, _) in found.items()})
     latency = {active: milliseconds for active, (_, milliseconds) in found.items()}
-    environment.write(f"published/{network}", time.monotonic() - start, path, latency=latency)
+    environment.write(f"published/{row}", time.monotonic() - start, path, latency=latency)
 
 
 def measured(row, pixels, active):
     """(what metrics/published holds, milliseconds) of a row of `networks` with so many active groups."""
-    settings = {"network": row} | load()["networks"][row] | {"active": active}
-    settings["balance"] = settings["balance"] if active else 0.0
+    section = f"networks.{row}"
+    build = configure(section, network(optional(section, "network", str, row)), beside=("network",))
+    plain = {} if active else {"balance": 0.0}
     torch.manual_seed(0)
-    made = networks.network(settings.pop("network"))((pixels, pixels), WORDS, ANSWERS, **settings)
-    made = made.eval().to(memory_format=torch.channels_last)
+    made = build((pixels, pixels), WORDS, ANSWERS, active=active, **plain).eval()
+    made = made.to(memory_format=torch.channels_last)
     image_1HW3 = torch.randint(256, (1, pixels, pixels, 3), dtype=torch.uint8)
     asked = image_1HW3, torch.randint(2, WORDS, (1, LONGEST)), torch.tensor([LONGEST])
     convolutions, gates = made.multiplications()

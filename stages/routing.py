@@ -6,8 +6,8 @@ run, so they stand beside the machine, where they stay as long as the costs that
 
 reads   params: compute, networks.NETWORK; data/features, models/NAME.safetensors
 writes  metrics/routing/NAME.json: `multiplications` of the convolutions and of the gates, `flops` of all,
-        and of each gate `used`: of the questions of each family, the share that each group is chosen for,
-        and `effective`: how many of the chosen count at all; metrics/environment/routing/NAME.json: `latency`
+        and of each gate `used`: of the questions of each family, the share that each group counts for,
+        and `effective`: how many count at all; metrics/environment/routing/NAME.json: `latency`
 """
 
 import time

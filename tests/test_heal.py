@@ -3,6 +3,7 @@
 `KILLS=all pytest tests/test_heal.py` kills at every one of them, before it is done and as soon as it is.
 """
 
+import json
 import os
 import shutil
 import signal
@@ -11,6 +12,9 @@ import sys
 from pathlib import Path
 
 import pytest
+import yaml
+from dvc.schema import COMPILED_LOCKFILE_SCHEMA
+from voluptuous import Invalid
 
 from tests.conftest import ROOT, environment
 from tools import heal
@@ -115,22 +119,76 @@ def test_what_is_whole_stays(small, whole, monkeypatch, capsys):
     assert {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()} == before
 
 
-@pytest.mark.parametrize("text", ["", "schema: '2.0'\n", "schema: '2.0'\nstages:\n  one:\n    deps: [{pa"])
-def test_a_lock_cut_short_is_as_in_git_again_or_gone(tmp_path, monkeypatch, capsys, text):
+def git(*words):
+    subprocess.run(["git", "-c", "user.name=a", "-c", "user.email=a", *words], check=True)
+
+
+@pytest.fixture
+def here(tmp_path, monkeypatch):
+    """An empty repository, where nobody waits."""
     monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(heal, "PATIENCE", 0.0)
+    git("init", "-q")
+    return tmp_path
+
+
+@pytest.mark.parametrize("text", ["", "sche", "schema: '2.0'\nstages:\n  one:\n    deps: [{pa"])
+def test_a_lock_cut_short_is_as_in_git_again_or_gone(here, capsys, text):
     Path("dvc.lock").write_text(text)
     heal.heal()
     assert not Path("dvc.lock").exists() and "git holds none" in capsys.readouterr().out
-    Path("dvc.lock").write_text(kept := "stages:\n  one:\n    cmd: a\n")
-    for words in (["init", "-q"], ["add", "."], ["commit", "-qm", "a"]):
-        subprocess.run(["git", "-c", "user.name=a", "-c", "user.email=a", *words], check=True)
+    Path("dvc.lock").write_text(kept := "schema: '2.0'\nstages:\n  one:\n    cmd: a\n")
+    git("add", "dvc.lock")
+    git("commit", "-qm", "a")
     Path("dvc.lock").write_text(text)
     heal.heal()
     assert Path("dvc.lock").read_text() == kept and "as in git again" in capsys.readouterr().out
+    assert Path("scratch/dvc.lock.broken").read_text() == text
 
 
-def test_a_merge_is_left_to_people(tmp_path, monkeypatch):
+def test_a_lock_that_dvc_refuses_is_never_taken_for_whole():
+    """Cut at every character of a real one."""
+    text, told = (ROOT / "dvc.lock").read_text(), {True: 0, False: 0}
+    for end in range(0, 1500, 3):
+        told[whole := heal.valid(text[:end])] += 1
+        try:
+            COMPILED_LOCKFILE_SCHEMA(yaml.safe_load(text[:end]))
+        except (yaml.YAMLError, Invalid):
+            assert not whole, text[:end]
+    assert told[True] > 50 and told[False] > 50
+
+
+def test_where_git_says_nothing_nothing_is_touched(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("GIT_CEILING_DIRECTORIES", str(tmp_path.parent))
+    monkeypatch.setattr(heal, "PATIENCE", 0.0)
+    Path("dvc.lock").write_text("")
+    with pytest.raises(ValueError, match="dvc.lock: cannot be read by DVC, and git does not say what it was"):
+        heal.heal()
+    assert Path("dvc.lock").exists()
+
+
+def test_while_a_dvc_lives_nothing_is_touched(here):
+    Path(".dvc/tmp").mkdir(parents=True)
+    named = {"write": {"out": {"pid": os.getpid(), "cmd": "dvc repro"}}, "read": {}}
+    Path(".dvc/tmp/rwlock").write_text(json.dumps(named))
+    Path("dvc.lock").write_text("")
+    heal.heal()
+    assert Path("dvc.lock").exists()
+    named["write"]["out"]["pid"] = 2**22 + 1  # above all that there are
+    Path(".dvc/tmp/rwlock").write_text(json.dumps(named))
+    heal.heal()
+    assert not Path("dvc.lock").exists()
+
+
+def test_what_is_written_meanwhile_stays(here, monkeypatch):
+    Path("dvc.lock").write_text("")
+    monkeypatch.setattr(heal.time, "sleep", lambda seconds: Path("dvc.lock").write_text("schema: '2.0'\n"))
+    heal.heal()
+    assert Path("dvc.lock").read_text() == "schema: '2.0'\n"
+
+
+def test_a_merge_is_left_to_people(here):
     Path("dvc.lock").write_text(text := "stages:\n<<<<<<< HEAD\n  one: {cmd: a}\n=======\n>>>>>>> other\n")
     heal.heal()
     assert Path("dvc.lock").read_text() == text
@@ -150,9 +208,13 @@ def test_the_cache_of_another_folder_is_found_and_what_is_being_written_stays(tm
 
 
 def test_reproduce_begins_with_it(tmp_path):
+    subprocess.run(["git", "init", "-q", tmp_path], check=True)
     (tmp_path / "dvc.yaml").write_text("stages: {}\n")
     (tmp_path / "params.yaml").write_text("seed: 0\n")
     (tmp_path / "dvc.lock").write_text("")
     words = [sys.executable, "-m", "tools.reproduce", str(tmp_path)]
     done = subprocess.run(words, cwd=ROOT, env=environment(), capture_output=True, text=True)
-    assert "dvc.lock: DVC was killed while it wrote this; removed, and git holds none" in done.stdout
+    assert (
+        "dvc.lock: cut short, as by a kill; moved to scratch/dvc.lock.broken, and git holds none"
+        in done.stdout
+    )

@@ -2,28 +2,32 @@
 
 Mend what DVC leaves behind when it is killed while it writes, and then cannot read: a dvc.lock cut short, a
 register of who reads and writes what (rwlock) cut short, and an empty folder of the run-cache. `./reproduce`
-begins with it; after a kill of `dvc repro` or of a queue, say it before the next `dvc` command. Nothing is
-lost: what dvc.lock no longer names is in the run-cache, from where DVC takes it again.
+begins with it; after a kill of `dvc repro` or of a queue, say it before the next `dvc` command. What is
+mended was not changed for a while, and no DVC of the register lives. The broken lock stays in scratch/.
 
-reads   FOLDER/dvc.lock, and what git holds of it; .dvc/tmp/rwlock, .dvc/cache/runs
-writes  the same, and says so; nothing if all is well
+reads   FOLDER/dvc.lock, and what git holds of it; .dvc/tmp/rwlock, the run-cache
+writes  the same, scratch/dvc.lock.broken, and a line about each; nothing if all is well
 """
 
 import json
 import os
 import subprocess
 import time
-from configparser import ConfigParser
 from contextlib import chdir
 from pathlib import Path
 
+import psutil
+import yaml
+from dvc.config import Config
+from dvc.schema import COMPILED_LOCKFILE_SCHEMA
+from voluptuous import Invalid
+
 from specialists.base.command import run
 from specialists.base.files import replacing
-from specialists.tracking import pipeline
 
-LOCK = Path("dvc.lock")
-KEY = 64  # characters of the name of what the run-cache holds
-PATIENCE = 1.0  # seconds in which a DVC that lives has written what it writes
+LOCK, BROKEN = Path("dvc.lock"), Path("scratch/dvc.lock.broken")
+PATIENCE = 2.0  # seconds in which a DVC that lives writes on
+MERGE = "<<<<<<<"  # for people to mend
 
 
 def main(folder: str):
@@ -33,74 +37,93 @@ def main(folder: str):
 
 def heal():
     """Mend what is broken here, with a line about each."""
-    if found := broken():
-        time.sleep(PATIENCE)
-        for path, mend in broken().items():
-            if path in found:
-                print(mend(path))
+    before = {path: state(path) for path in broken()}
+    if not before or lives():
+        return
+    time.sleep(PATIENCE)
+    for mend, path in [(mend, path) for path, mend in broken().items() if before.get(path) == state(path)]:
+        print(mend(path))
 
 
 def broken():
-    """Path -> what mends it, of all that DVC cannot read."""
-    found = {LOCK: restored} if LOCK.exists() and not valid(LOCK) else {}
-    if (own := next((each / ".dvc" for each in above() if (each / ".dvc").is_dir()), None)) is None:
+    """Path -> what mends it, of all that DVC cannot read; what is in a folder comes before it."""
+    found = {LOCK: restored} if LOCK.exists() and not valid(LOCK.read_text(errors="replace")) else {}
+    if (own := home()) is None:
         return found
-    register = own / "tmp/rwlock"
-    found |= {register: removed} if register.is_file() and not readable(register) else {}
-    for key in Path(cache(own), "runs").glob("??/*/"):
-        entries = list(key.iterdir())
-        drafts = [path for path in entries if len(path.name) != KEY]
+    if (register := own / "tmp/rwlock").is_file() and running(register) is None:
+        found[register] = removed
+    for key in Path(Config(str(own))["cache"].get("dir", own / "cache"), "runs").glob("??/*/"):
+        entries = [*key.iterdir()]
+        drafts = [path for path in entries if path.name.startswith(".") and path.name.endswith(".tmp")]
         found |= dict.fromkeys(drafts, removed)
         found |= {key: removed} if drafts == entries else {}
     return found
 
 
-def above():
-    return [Path.cwd(), *Path.cwd().parents]
+def home():
+    """DVC's own folder, here or above."""
+    above = (each / ".dvc" for each in (Path.cwd(), *Path.cwd().parents))
+    return next((each for each in above if each.is_dir()), None)
 
 
-def cache(own):
-    """The folder of DVC's cache, as a file of its settings says, the later one first."""
-    for name in ("config.local", "config"):
-        settings = ConfigParser(interpolation=None)
-        settings.read(own / name, encoding="utf-8")
-        if settings.has_option("cache", "dir"):
-            return own / settings.get("cache", "dir")
-    return own / "cache"
+def lives():
+    """Whether a DVC that the register names is running."""
+    own = home()
+    return own is not None and any(map(psutil.pid_exists, running(own / "tmp/rwlock") or ()))
 
 
-def readable(path):
+def running(register):
+    """The processes that a register names, or None if it cannot be read."""
     try:
-        return isinstance(json.loads(path.read_text()), dict)
-    except ValueError:
-        return False
+        tree = json.loads(register.read_text()) if register.exists() else {}
+        readers = [each for several in tree.get("read", {}).values() for each in several]
+        return [each["pid"] for each in [*readers, *tree.get("write", {}).values()]]
+    except (ValueError, AttributeError, TypeError, KeyError):
+        return None
 
 
-def valid(lock):
-    """Whether it can be read, or is at odds with itself after a merge, which is for people to mend."""
+def valid(text):
+    """Whether DVC can read a lock, or people have to."""
     try:
-        return bool(pipeline.stages(lock))
-    except ValueError:
-        return "<<<<<<<" in lock.read_text(errors="replace")
+        COMPILED_LOCKFILE_SCHEMA(yaml.load(text, getattr(yaml, "CSafeLoader", yaml.SafeLoader)))
+    except (yaml.YAMLError, Invalid):
+        return MERGE in text
+    return True
+
+
+def state(path):
+    """What changes when somebody writes."""
+    found = path.stat()
+    return found.st_mtime_ns, found.st_size, found.st_ino
 
 
 def removed(path):
-    if path.is_dir():
-        path.rmdir()
-    else:
-        path.unlink()
+    try:
+        path.rmdir() if path.is_dir() else path.unlink()
+    except OSError as error:  # somebody has filled it meanwhile
+        return f"{path}: cannot be read by DVC, and not removed: {error.strerror}"
     return f"{path}: DVC was killed while it wrote this; removed"
 
 
 def restored(lock):
     """The lock that git holds, or none."""
-    held = subprocess.run(["git", "show", f"HEAD:./{lock}"], capture_output=True, text=True)
-    if held.returncode:
-        os.unlink(lock)
-        return f"{lock}: DVC was killed while it wrote this; removed, and git holds none"
+    asked = ["git", "ls-files", "--error-unmatch", str(lock)]
+    known = subprocess.run(asked, capture_output=True, text=True)
+    if known.returncode > 1:
+        raise ValueError(f"{lock}: cannot be read by DVC, and git does not say what it was: {known.stderr}")
+    held = git("show", f"HEAD:./{lock}") if not known.returncode else None
+    BROKEN.parent.mkdir(exist_ok=True)
+    os.replace(lock, BROKEN)
+    if held is None or not valid(held):
+        return f"{lock}: cut short, as by a kill; moved to {BROKEN}, and git holds none"
     with replacing(lock) as draft:
-        draft.write_text(held.stdout)
-    return f"{lock}: DVC was killed while it wrote this; as in git again"
+        draft.write_text(held)
+    return f"{lock}: cut short, as by a kill; moved to {BROKEN}, and as in git again"
+
+
+def git(*words):
+    done = subprocess.run(["git", *words], capture_output=True, text=True)
+    return None if done.returncode else done.stdout
 
 
 if __name__ == "__main__":

@@ -3,7 +3,7 @@
 Does every number still follow from code, params and lock? Compares dvc.yaml, filled in from params.yaml, with
 dvc.lock and both with the files that git knows, as they are now: commands, params, lists of code, inputs that
 another stage made, metrics, figures, and the tables: with their cells, and in the pages; each cell with its
-accuracy by family and by confidence. Needs no data, no cache and no network. A line for each way in which a
+accuracy by confidence. Needs no data, no cache and no network. A line for each way in which a
 stage is stale, then all stages that follow from one; exit code 1 if there is any. It cannot look into an
 output that is not in git, nor tell whether metrics/environment names the right machine.
 
@@ -150,10 +150,10 @@ def forged():
     for path in _tracked():
         beside = path.replace("metrics/", "metrics/families/", 1)
         if path.startswith("metrics/cell") and beside in _tracked():
-            cell, kept = read_json(path), read_json(beside)
             try:
+                cell, kept = read_json(path), read_json(beside)
                 lines = [line for split in ("select", "report") for line in unlike(cell, kept, split)]
-            except (KeyError, TypeError, ZeroDivisionError) as error:
+            except (ValueError, KeyError, TypeError, ZeroDivisionError) as error:
                 lines = [f"cannot be compared with {beside} ({type(error).__name__}: {error})"]
             yield from (f"{path}: {line}" for line in lines)
 
@@ -165,10 +165,10 @@ def unlike(cell, kept, split):
     top1 = sum(each["examples"] * each["top1"] for each in bins) / examples
     gaps = sum(each["examples"] * abs(each["confidence"] - each["top1"]) for each in bins)
     for name, wanted in (("top1", top1), ("ece", gaps / examples)):
-        if abs(said[name] - wanted) > ROUNDING:
+        if not abs(said[name] - wanted) <= ROUNDING:
             yield f"{split}.{name}: {said[name]}, but by confidence {wanted:.4f}"
     order = [0, *(said[name] for name in ("single_min", "single", "single_max", "oracle")), 100]
-    if any(a > b + ROUNDING for a, b in itertools.pairwise(order)) or not 0 <= said["top1"] <= 100:
+    if not all(a <= b + ROUNDING for a, b in itertools.pairwise(order)) or not 0 <= said["top1"] <= 100:
         yield f"{split}: no answers have these accuracies: {said}"
 
 

@@ -26,7 +26,7 @@ def stages(path, text=None):
         known = Path("dvc.yaml").exists()
         reason = "nothing was ever computed here" if known else "run from a pipeline's folder"
         raise ValueError(f"{path}: not found in {Path.cwd()}; {reason}") from None
-    except (yaml.YAMLError, AttributeError, KeyError, TypeError) as error:
+    except (yaml.YAMLError, AttributeError, KeyError, TypeError, ValueError, RecursionError) as error:
         raise ValueError(f"{path}: holds no stages ({type(error).__name__}: {error})") from None
     return found
 
