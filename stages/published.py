@@ -20,6 +20,7 @@ from specialists.base.files import write_json
 from specialists.base.params import configure, optional, read
 from specialists.base.runtime import Compute, setup
 from specialists.networks import network
+from specialists.networks.portable import plain
 from specialists.tables import cost
 
 WORDS, ANSWERS, LONGEST, REPEATS = 100, 28, 14, 5
@@ -47,9 +48,9 @@ def measured(row, pixels, active):
     """(what metrics/published holds, milliseconds) of a row of `networks` with so many active groups."""
     section = f"networks.{row}"
     build = configure(section, network(optional(section, "network", str, row)), beside=("network",))
-    plain = {} if active else {"balance": 0.0}
+    given = {} if active else {"balance": 0.0}
     torch.manual_seed(0)
-    made = build((pixels, pixels), WORDS, ANSWERS, active=active, **plain).eval()
+    made = build((pixels, pixels), WORDS, ANSWERS, active=active, **given).eval()
     made = made.to(memory_format=torch.channels_last)
     image_1HW3 = torch.randint(256, (1, pixels, pixels, 3), dtype=torch.uint8)
     asked = image_1HW3, torch.randint(2, WORDS, (1, LONGEST)), torch.tensor([LONGEST])
@@ -59,7 +60,9 @@ def measured(row, pixels, active):
         "multiplications": {"convolutions": convolutions, "gates": gates},
         "flops": cost.flops(made, *asked),
     }
-    return found, cost.latency(made, *asked, repeats=REPEATS)
+    with plain():  # the layers of torch, for those of portable.py are slow with more than 512 inputs
+        torch.backends.mkldnn.enabled = True
+        return found, cost.latency(made, *asked, repeats=REPEATS)
 
 
 if __name__ == "__main__":
