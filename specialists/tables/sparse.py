@@ -67,7 +67,8 @@ def costs(rows, latency, paper):
     heads += ["paper FLOPs", "paper accuracy"]
     lines = [f"| {' | '.join(heads)} |", "|" + "---|" * len(heads)]
     for network, each in rows.items():
-        for active, found in each.items():
+        for active in sorted(each, key=lambda active: (active != "0", -int(active))):
+            found = each[active]
             words = [network.replace("_", " "), "all, no gates" if active == "0" else active]
             words += [f"{found['parameters'] / MILLION:.1f}"]
             words += [f"{found['multiplications'][cost] / MILLION:,.1f}" for cost in COSTS]
