@@ -309,7 +309,8 @@ def bind():
     """Bind every section of params.yaml here to what reads it."""
     tree = load()
     kind, distill = tree["data"]["format"], tree["distill"]
-    shape = {"clevr": [[3, 4], 8, 11, 5], "cifar100": [100]}.get(kind, [8, 11, 5])
+    shapes = {"clevr": [[3, 4], 8, 11, 5], "cifar100": [100], "clevr_pixels": [[64, 64], 11, 5]}
+    shape = shapes.get(kind, [8, 11, 5])
     read_params("compute", Compute)
     read_params("world", data.part(kind, "stand_in").World)
     read_params("data", data.part(kind, "prepare").Data)
@@ -322,7 +323,8 @@ def bind():
     for section in ("base", "specialize", *budgets):
         read_params(section, Budget)
     for row in tree["networks"]:
-        builder(row, shape, told=row == tree.get("singles", {}).get("teacher"))()
+        with torch.device("meta"):  # where the published sizes take no memory
+            builder(row, shape, told=row == tree.get("singles", {}).get("teacher"))()
     logits = torch.zeros(2, 1, 5)
     given = {"task_MB": logits[..., 0], "logits_MBC": logits, "teacher_MBC": logits, "k": 1}
     given |= {"generator": None, "task": label}
