@@ -107,23 +107,20 @@ def removed(path):
 
 def restored(lock):
     """The lock that git holds, or none."""
-    asked = ["git", "ls-files", "--error-unmatch", str(lock)]
-    known = subprocess.run(asked, capture_output=True, text=True)
+    known, held = git("ls-files", "--error-unmatch", str(lock)), git("show", f"HEAD:./{lock}")
     if known.returncode > 1:
         raise ValueError(f"{lock}: cannot be read by DVC, and git does not say what it was: {known.stderr}")
-    held = git("show", f"HEAD:./{lock}") if not known.returncode else None
     BROKEN.parent.mkdir(exist_ok=True)
     os.replace(lock, BROKEN)
-    if held is None or not valid(held):
+    if held.returncode or not valid(held.stdout):
         return f"{lock}: cut short, as by a kill; moved to {BROKEN}, and git holds none"
     with replacing(lock) as draft:
-        draft.write_text(held)
+        draft.write_text(held.stdout)
     return f"{lock}: cut short, as by a kill; moved to {BROKEN}, and as in git again"
 
 
 def git(*words):
-    done = subprocess.run(["git", *words], capture_output=True, text=True)
-    return None if done.returncode else done.stdout
+    return subprocess.run(["git", *words], capture_output=True, text=True)
 
 
 if __name__ == "__main__":

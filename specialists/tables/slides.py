@@ -40,13 +40,18 @@ def voted(network, seeds, size, how, read):
 
 def published(path="slides.csv"):
     """Row -> what was published of it, as text, empty where nothing was."""
+    return {row: dict(zip(PUBLISHED[1:], more, strict=True)) for row, *more in printed(path, PUBLISHED)}
+
+
+def printed(path, heads):
+    """The lines of a CSV file below these heads, as text; none where there is no such file."""
     if not Path(path).exists():
-        return {}
+        return []
     header, *lines = csv.reader(Path(path).read_text().splitlines())
     for place, fields in enumerate([header, *lines], 1):
-        if (place == 1 and tuple(fields) != PUBLISHED) or len(fields) != len(PUBLISHED):
-            raise ValueError(f"{path}: line {place}: {','.join(fields)!r}: expected {','.join(PUBLISHED)}")
-    return {fields[0]: dict(zip(PUBLISHED[1:], fields[1:], strict=True)) for fields in lines}
+        if (place == 1 and tuple(fields) != heads) or len(fields) != len(heads):
+            raise ValueError(f"{path}: line {place}: {','.join(fields)!r}: expected {','.join(heads)}")
+    return lines
 
 
 def markdown(title, rows, paper):

@@ -3,13 +3,11 @@
 G groups, X families
 """
 
-import csv
-from pathlib import Path
-
 import numpy as np
 
 from specialists.tables.figures import plt
 from specialists.tables.plots import GREY
+from specialists.tables.slides import printed
 from specialists.tables.table import number, over, shown
 
 MILLION = 1e6
@@ -52,13 +50,7 @@ def trained(rows):
 
 def published(path="published.csv"):
     """(network, active) -> (FLOPs, accuracy) as printed."""
-    if not Path(path).exists():
-        return {}
-    header, *lines = csv.reader(Path(path).read_text().splitlines())
-    for place, fields in enumerate([header, *lines], 1):
-        if (place == 1 and tuple(fields) != PUBLISHED) or len(fields) != len(PUBLISHED):
-            raise ValueError(f"{path}: line {place}: {','.join(fields)!r}: expected {','.join(PUBLISHED)}")
-    return {tuple(fields[:2]): tuple(fields[2:]) for fields in lines}
+    return {tuple(fields[:2]): tuple(fields[2:]) for fields in printed(path, PUBLISHED)}
 
 
 def costs(rows, latency, paper):

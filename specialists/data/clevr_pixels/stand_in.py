@@ -5,10 +5,9 @@ Scenes, questions and files are as in clevr/stand_in.py; right is right, and wha
 
 import random
 import zlib
-from collections import Counter
 from dataclasses import dataclass
 
-from specialists.data.clevr import families, world
+from specialists.data.clevr import families, official, world
 from specialists.data.clevr.stand_in import CHUNK, lay_out, record
 from specialists.data.limits import within
 from specialists.data.pictures.stand_in import arranged, drawn
@@ -41,14 +40,10 @@ class World(world.World):
 
 def named(names):
     """The families with these names, which are those of clevr/official.py; of no names all."""
-    places, called = Counter(), []
-    for family in families.FAMILIES:
-        called.append({family.group, f"{family.group} {places[family.group]}"})
-        places[family.group] += 1
+    called = [{name, name.rpartition(" ")[0]} for name in official.FAMILIES]
     if unknown := set(names).difference(*called):
-        raise ValueError(
-            f"families: {min(unknown)!r} is unknown; known: {', '.join(places)}, or one of them (one_hop 0)"
-        )
+        known = ", ".join(official.TEMPLATES)
+        raise ValueError(f"families: {min(unknown)!r} is unknown; known: {known}, or one of them (one_hop 0)")
     return [f for f, each in enumerate(called) if not names or each & set(names)]
 
 
