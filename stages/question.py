@@ -10,11 +10,10 @@ writes  metrics/questions/NETWORK.png
 
 import torch
 from PIL import Image
-from safetensors import SafetensorError
-from safetensors.torch import load_file
 
 from specialists import data
 from specialists.answers.ensemble import mean
+from specialists.answers.said import said
 from specialists.base.command import run
 from specialists.base.params import load, read
 from specialists.tables import figures
@@ -55,15 +54,6 @@ def distributions(logits, place, target_1, prepared):
     every_C = torch.arange(len(answers))
     right_C = task.right(every_C, target_1.expand(len(answers), *target_1.shape[1:]))
     return shown, answers[right_C.int().argmax() if right_C.dtype == torch.bool else right_C.argmax()]
-
-
-def said(cell):
-    """The logits of a cell's members on report."""
-    path = f"models/answers/cells/{cell}.safetensors"
-    try:
-        return load_file(path)["report"].float()
-    except (OSError, KeyError, SafetensorError) as error:
-        raise ValueError(f"{path}: cannot be read ({error}); evaluate the cell again") from None
 
 
 if __name__ == "__main__":

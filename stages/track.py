@@ -44,7 +44,7 @@ def main(*, history: bool = False):
             tables[parent] = now, sorted(Path("metrics").glob("*/*.png"))
         for parent, (each, pictures) in tables.items():
             store.summarize(parent, each.params, each.metrics, each.page, pictures)
-        print(f"in MLflow at {address}")
+        print(f"in MLflow: {store.page(address)}")
 
 
 def show(store, state, tags):

@@ -113,6 +113,10 @@ def test_a_run_says_what_it_is_and_where_it_comes_from(empty):
     assert one.data.tags["processor"] == machine["processor"]
     assert one.data.tags["capabilities"].split() == machine["capabilities"]
     assert one.data.tags["commit"] == run(empty, "git", "rev-parse", "--short", "HEAD").stdout.strip()
+    assert one.data.tags["mlflow.source.git.commit"] == one.data.tags["commit"]
+    assert one.data.tags["mlflow.source.name"].startswith("python -m stages.specialize san mcl_kd 1 0 ")
+    lasted = (one.info.end_time - one.info.start_time) / 1000
+    assert lasted == pytest.approx(machine["wall_seconds"], abs=0.002)
     params = yaml.safe_load((empty / "params.yaml").read_text())
     assert one.data.params["methods.mcl_kd.beta"] == str(params["methods"]["mcl_kd"]["beta"])
     assert one.data.params["specialize.epochs"] == "2"

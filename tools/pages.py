@@ -1,12 +1,12 @@
 """python -m tools.pages
 
-Put each table into its page, README.md or one of docs/: between the markers that name its file. There a
-method links to its params, its top-1 to the stage that computed it, and the name of its run in MLflow to its
-metrics; below stands which machine it was. For the repository root, after `dvc repro`; a test fails when the
-two differ.
+Put each table into its page, README.md or one of docs/: between the markers that name its file. There each
+row ends with the name of its run in MLflow, which links to its metrics, and links to its params and to the
+stage that computed it; below stands which machine it was. For the repository root, after `dvc repro`; a test
+fails when the two differ.
 
-reads   README.md, docs/, metrics/table.*, metrics/environment, params.yaml, dvc.yaml, here and in pipelines/
-writes  README.md, docs/
+reads   metrics/table.*, metrics/paired, metrics/environment, params.yaml, dvc.yaml, here and in pipelines/
+writes  README.md, docs/, and docs/finding.png: what MCL-KD gains, and over whom
 """
 
 import csv
@@ -18,12 +18,15 @@ from specialists.base.files import read_json, replacing
 from specialists.base.params import load
 from specialists.tables.rows import cell
 from specialists.tracking import pipeline
+from tools import gains
 
-MARKED = re.compile(r"(<!-- (\S*?)metrics/(table|slides|sparse)\.md -->\n).*?(<!-- end -->)", re.DOTALL)
+WHAT = r"metrics/(table|slides|sparse|specialties/\w+)\.md|gains"
+MARKED = re.compile(rf"(<!-- (\S*?)(?:{WHAT}) -->\n).*?(<!-- end -->)", re.DOTALL)
 
 
 def main():
     root = Path(".")
+    gains.draw(root)
     for name in pages(root):
         text = filled((root / name).read_text(), name, root)
         with replacing(root / name) as draft:
@@ -41,6 +44,8 @@ def filled(text, name, root):
 
     def table(marked):
         opening, folder, kind, end = marked.groups()
+        if kind is None:
+            return opening + gains.markdown(root) + end
         if kind != "table":
             return opening + (root / f"{folder}metrics/{kind}.md").read_text() + end
         return opening + linked(root, folder).replace("](", f"]({up}") + origin(root / folder) + end
@@ -71,19 +76,15 @@ def linked(root, folder):
     order = csv.DictReader((root / f"{folder}metrics/table.csv").read_text().splitlines())
     params = load(root / f"{folder}params.yaml")
     stages = pipeline.resolved(pipeline.stages(root / f"{folder}dvc.yaml"), params)
-    columns = [column.strip() for column in title.split("|")[1:-1]]
-    done = [f"{title} run |", f"{rule}---|"]
+    done = [f"{title} run, params, stage |", f"{rule}---|"]
     for line, row in zip(lines, order, strict=True):
-        shown = dict(zip(columns, line.split("|")[1:-1], strict=True))
         name = cell(row["network"], row["method"], row["k"] or None, params["table"]["seeds"][0])
         stage = trainer(stages, name)
         section = own_params(stages[stage], row["method"])
-        shown["method"] = link(root, shown["method"], f"{folder}params.yaml", section, section)
-        shown["top-1"] = link(
-            root, shown["top-1"], f"{folder}dvc.yaml", f"stages.{stage.split('@')[0]}", stage
-        )
-        shown["run"] = f"[`{name}`]({folder}metrics/cells/{name}.json)"
-        done.append(f"| {' | '.join(text.strip() for text in shown.values())} |")
+        ran = f"[`{name}`]({folder}metrics/cells/{name}.json)"
+        where = link(root, "params", f"{folder}params.yaml", section, section)
+        made = link(root, "stage", f"{folder}dvc.yaml", f"stages.{stage.split('@')[0]}", stage)
+        done.append(f"{line} {ran} {where} {made} |")
     return "\n".join(done) + "\n"
 
 
@@ -133,7 +134,7 @@ def link(root, text, path, key, hint):
         if len(found) == depth < len(names) and line.strip().startswith(f"{names[depth]}:"):
             found.append(names[depth])
         if found == names:
-            return f'[{text.strip()}]({path}#L{number} "{hint}")'
+            return f'[{text}]({path}#L{number} "{hint}")'
     raise ValueError(f"{path}: no {key}, which a row of the table comes from")
 
 

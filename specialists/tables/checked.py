@@ -38,6 +38,12 @@ def checked(tree):
         _places(tree)
         methods = [f"{method}-k{k}" for k in _section(tree, "table.ks") for method in table["methods"]]
         _one_of(tree, "distill.teacher", [*table["generalists"], *methods], "the rows of table")
+        for row in _section(tree, "paired.networks"):
+            if row not in table["networks"]:
+                raise ValueError(
+                    f"params.yaml: paired.networks: {row!r} is not in table.networks; "
+                    f"known: {listed(table['networks'])}"
+                )
     else:
         _row(tree, "distill.network", _section(tree, "distill.network"), "networks")
         if tree["distill"]["network"] == tree["network"]:

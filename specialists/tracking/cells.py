@@ -103,7 +103,7 @@ def contents(lock, made, sources, read, place, network, method, k, seed):
             params |= flat(*section)
     stages = [lock[name] for name in names]
     deps = {dep["path"]: dep["md5"] for stage in stages for dep in stage["deps"] if dep["path"] not in files}
-    machine = environment(read, f"metrics/environment/{place}.json")
+    machine, seconds = environment(read, f"metrics/environment/{place}.json")
     computed_on = {key: machine[key] for key in PORTABLE} if pipeline.portable(stages[0]) else machine
     return {
         "inputs": [deps, params, computed_on],
@@ -114,6 +114,7 @@ def contents(lock, made, sources, read, place, network, method, k, seed):
         | {f"{modality}_alone": value for modality, value in alone.items()}
         | {"parameters": metrics["parameters"]},
         "curve": content(read, f"metrics/curves/{place}.json")["curve"],
+        "seconds": seconds,
         "tags": {key: str(value) for key, value in (axes | machine).items()}
         | {"command": " && ".join(stage["cmd"] for stage in stages)},
     }
@@ -125,7 +126,7 @@ def everybody(specialised):
 
 
 def environment(read, path):
-    """What computed a number, as far as is known."""
+    """What computed a number, as far as is known, and in how many seconds."""
     try:
         known = content(read, path)
     except (OSError, ValueError):
@@ -133,7 +134,8 @@ def environment(read, path):
     machine = {key: known.get(key, "unknown") for key in MACHINE}
     if "capabilities" in known:  # of older numbers nobody knows them
         machine["capabilities"] = " ".join(known["capabilities"])
-    return machine
+    seconds = known.get("wall_seconds")
+    return machine, seconds if isinstance(seconds, int | float) else 0
 
 
 def flat(title, value):

@@ -87,6 +87,13 @@ class Store:
         for each in self.runs("tags.kind = 'cell' and attributes.status = 'FINISHED'"):
             self.known.setdefault(each.info.run_name, {})[each.info.run_id] = dict(each.data.tags)
 
+    def page(self, address):
+        """Where the cells are seen, the best first, and what serves that page."""
+        cells = f"#/experiments/{self.id}/runs?viewStateShareKey=cells"
+        if not address.startswith("sqlite:"):
+            return f"{address}/{cells}"
+        return f"http://127.0.0.1:5000/{cells}, served by `mlflow ui --backend-store-uri {address}`"
+
     def _create(self):
         local = os.environ["MLFLOW_TRACKING_URI"].startswith("sqlite:")
         place = (checkout() / "mlartifacts" / self.title).as_uri() if local else None
@@ -161,12 +168,19 @@ class Store:
             if value and known[made].get(key) != value:
                 self.client.set_tag(made, key, value)
                 known[made][key] = value
+                if key == "commit":
+                    self.client.set_tag(made, COMMIT, value)
 
     def _log(self, title, contents, tags):
-        """One run, complete: only then is it finished; one that is cut short is not taken for it."""
+        """One run, complete: only then is it finished; one that is cut short is not taken for it.
+
+        It ends now, and lasts as long as its training did.
+        """
         from mlflow.entities import Dataset, DatasetInput, Metric, Param
 
-        made = self.client.create_run(self.id, self.now, tags, title).info.run_id
+        began = self.now - int(1000 * contents["seconds"])
+        tags = tags | {SOURCE: tags["command"], SOURCE_TYPE: "LOCAL", COMMIT: tags["commit"]}
+        made = self.client.create_run(self.id, began, tags, title).info.run_id
         metrics = [Metric(key, value, self.now, 0) for key, value in contents["metrics"].items()]
         metrics += points(contents["curve"], self.now)
         params = [Param(key, str(value)) for key, value in contents["params"].items()]
@@ -200,6 +214,8 @@ class Store:
 
 
 PARENT = "mlflow.parentRunId"
+# What MLflow's pages call the source of a run, and its version.
+SOURCE, SOURCE_TYPE, COMMIT = "mlflow.source.name", "mlflow.source.type", "mlflow.source.git.commit"
 
 
 def points(curve, now, first=1):
