@@ -27,7 +27,7 @@ ROOT = Path(__file__).resolve().parents[1]
 RECORDS = "tests/portable"
 NUMBERS = re.compile(r"(?P<folder>.*/)?(dvc\.lock|metrics/(?P<file>.*))")
 UNEQUAL = ("code", "students", "slides", "sparse")  # stages whose outputs may differ from run to run
-OF_PAGES = re.compile(r"(table|slides|sparse)\.\w+")  # what README.md and docs/ show of other pipelines
+OF_PAGES = re.compile(r"(table|slides|sparse|specialties/\w+|paired/\w+)\.\w+")  # of what pages show
 
 
 def main(folder: str, *, fresh: bool = False, record: bool = False):

@@ -1,0 +1,33 @@
+"""The README's lines for a training loop of one's own, as they stand there."""
+
+import itertools
+import re
+
+import torch
+from torch import nn
+
+from specialists.answers import label
+from specialists.methods import mcl_kd
+from tests.conftest import ROOT
+
+PAGE = (ROOT / "README.md").read_text()
+BLOCKS = re.findall(r"^```python\n(.*?)^```", PAGE, re.DOTALL | re.MULTILINE)
+(LINES,) = (block for block in BLOCKS if "import mcl_kd" in block)
+
+
+def test_the_lines_of_the_readme_are_the_best_of_all_assignments():
+    torch.manual_seed(0)
+    members, teachers = ([nn.Linear(4, 6).double() for _ in range(3)] for _ in range(2))
+    x, y = torch.randn(10, 4, dtype=torch.float64), torch.randint(6, (10,))
+    teacher_MBC = torch.stack([teacher(x) for teacher in teachers]).detach()
+    names = {"torch": torch, "members": members, "teacher_MBC": teacher_MBC, "x": x, "y": y}
+    exec(LINES, names)
+    logits_MBC = torch.stack([member(x) for member in members])
+    task_MB = label.loss(logits_MBC, y)
+    other_MB = mcl_kd.other(logits_MBC, teacher_MBC, label, beta=1.8, temperature=1.0, form="kl")
+    for b, m in itertools.product(range(10), range(3)):
+        price = sum(task_MB[i, b] if i == m else other_MB[i, b] for i in range(3))
+        assert names["loss_B"][b] <= price + 1e-12
+        if names["chosen_MB"][m, b]:
+            torch.testing.assert_close(names["loss_B"][b], price)
+    assert all(member.weight.grad.abs().sum() > 0 for member in members)
