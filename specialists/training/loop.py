@@ -12,9 +12,9 @@ from torch.amp import GradScaler
 
 from specialists.answers import metrics
 from specialists.answers.ensemble import answer
-from specialists.base.progress import Progress
 from specialists.base.runtime import DEVICE
 from specialists.training import checkpoint
+from specialists.training.alone import join
 
 SAVE_SECONDS = 30
 UNSCALED = GradScaler(DEVICE.type, enabled=False)
@@ -41,8 +41,11 @@ def fit(ensemble, data, loss, budget, seed, scratch, scaler=UNSCALED):
     counts within the train split. A member may have a loss of its own: the mean over the batch that its last
     forward pass left as `extra`. Order and noise of an epoch depend on (seed, epoch) alone, dropout on (seed,
     step). What `data` must offer is said in specialists/data/__init__.py; it may have no rows of `select`.
-    `scratch` is the file of the checkpoint. `scaler` keeps gradients in the range of fp16.
+    `scratch` is the file of the checkpoint. `scaler` keeps gradients in the range of fp16. Under torchrun
+    `ranks` share the work; they have the numbers of one, and only the first returns.
     """
+    ranks = join(ensemble, data, scaler)
+    ensemble, data = ranks.ensemble, ranks.data
     train = data.rows("train")
     examples = len(data.order(budget.batch, torch.Generator()))
     steps = math.ceil(examples / budget.batch)
@@ -54,10 +57,10 @@ def fit(ensemble, data, loss, budget, seed, scratch, scaler=UNSCALED):
 
     def save():
         state.update(seconds=before + time.monotonic() - start, scaler=scaler.state_dict())
-        checkpoint.save(scratch, ensemble, optimizer, generator, state)
+        ranks.save(scratch, ensemble, optimizer, generator, state)
 
     title = scratch.stem.rpartition("-")[0]
-    with Progress(title, budget.epochs * steps, state["step"]) as progress:
+    with ranks.progress(title, budget.epochs * steps, state["step"]) as progress:
         for epoch in range(state["step"] // steps, budget.epochs):
             order = data.order(budget.batch, torch.Generator().manual_seed(mix(seed, epoch)))
             if state["step"] == epoch * steps:
@@ -79,18 +82,20 @@ def fit(ensemble, data, loss, budget, seed, scratch, scaler=UNSCALED):
                     scaler.scale((loss_B.sum() + len(piece) * extra) / len(position)).backward()
                     state["loss"] += loss_B.detach().double().sum().item()
                     state["chosen"] = state["chosen"] + (0 if chosen_MB is None else chosen_MB.sum(1))
+                ranks.add()
                 scaler.unscale_(optimizer)
                 budget.shorten(ensemble.members)
                 scaler.step(optimizer)
                 scaler.update()
                 state["step"] += 1
                 progress.step()
-                if time.monotonic() - saved > SAVE_SECONDS and state["step"] % steps:
+                if ranks.agree(time.monotonic() - saved > SAVE_SECONDS) and state["step"] % steps:
                     save()
                     saved = time.monotonic()
             state["curve"].append(_record(ensemble, data, state, examples))
             progress.line(epoch + 1, budget.epochs, state["curve"][-1])
             save()
+    ranks.leave()
     return state["curve"], state["seconds"]
 
 
