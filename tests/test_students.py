@@ -15,6 +15,7 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
+import psutil
 import pytest
 import torch
 from mlflow import MlflowClient
@@ -41,6 +42,7 @@ from tests.conftest import ROOT, checkout, copied, edit, run, stage, tool
 from tests.test_pipeline import executed
 from tests.test_reliability import outputs
 from tests.test_verify import forge, verdict
+from tools import endure
 from tools.load import Server
 
 TEACHER, STUDENT = "cells/san-mcl_kd-k1-s0", "cells/san_small-kd-s0"
@@ -398,11 +400,12 @@ def ask(port, body):
 
 
 def test_the_champion_answers_from_the_registry_and_refuses_in_one_line(finished_students, monkeypatch):
-    """As in the README: `mlflow models serve -m models:/student@champion`, over HTTP."""
-    monkeypatch.setenv("MLFLOW_TRACKING_URI", mlflow(finished_students))
+    """As in docs/serving.md: `python -m tools.serve models:/student@champion`, over HTTP."""
+    monkeypatch.chdir(finished_students)
     whole = (finished_students / PICTURE).read_bytes()
     asked = {"image": text(whole), "question": "How many red cubes are there?"}
-    with Server("models:/student@champion") as port:
+    server = Server("models:/student@champion")
+    with server as port:
         status, said = ask(port, {"inputs": asked})
         assert status == 200
         (answer,) = said["predictions"]
@@ -427,6 +430,8 @@ def test_the_champion_answers_from_the_registry_and_refuses_in_one_line(finished
         for missing in asked:
             status, said = ask(port, {"inputs": {k: v for k, v in asked.items() if k != missing}})
             assert status == 400 and said["message"] == f"{missing}: is missing, expected text"
+        pictures = [(path, asked["question"]) for path in sorted(Path(PICTURE).parent.iterdir())]
+        assert not endure.endured(port, psutil.Process(server.process.pid), pictures, 400, seed=0)
 
 
 def test_reproduce_fills_an_mlflow_that_is_empty_though_nothing_is_to_be_computed(clone):

@@ -76,15 +76,14 @@ def timed(call, inputs):
 
 
 class Server:
-    """`mlflow models serve` on the loopback address, with one model."""
+    """`tools.serve` on the loopback address, with one model."""
 
     def __init__(self, uri):
         with socket.socket() as free:
             free.bind(("127.0.0.1", 0))
             self.port = free.getsockname()[1]
-        command = ["models", "serve", "-m", uri, "--env-manager", "local", "--host", "127.0.0.1"]
         self.process = subprocess.Popen(
-            [sys.executable, "-m", "mlflow", *command, "--port", str(self.port)],
+            [sys.executable, "-m", "tools.serve", uri, "--port", str(self.port)],
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
             start_new_session=True,
@@ -101,7 +100,7 @@ class Server:
                     return self.port
             time.sleep(0.2)
         self.__exit__()
-        raise ValueError("mlflow models serve: it ended, or did not answer within two minutes")
+        raise ValueError("tools.serve: it ended, or did not answer within two minutes")
 
     def __exit__(self, *_):
         with suppress(ProcessLookupError):
