@@ -24,6 +24,8 @@ from specialists.training.loop import fit, mix, plain
 
 
 def main(network: str, member: int, seed: int):
+    if min(member, seed) < 0:
+        raise ValueError(f"MEMBER {member} and SEED {seed} must be at least 0")
     setup(compute := read("compute", Compute))
     budget = read("base", Budget)
     data = prepared.load("data/features")

@@ -17,6 +17,7 @@ from pathlib import Path
 from specialists.base.command import run
 from specialists.base.files import replacing
 from specialists.base.params import load, read
+from specialists.data.folders import readable
 from specialists.tables.checked import checked
 from specialists.tables.rows import Table
 from specialists.tables.students import Axes
@@ -28,6 +29,8 @@ FOLDER = Path("code")
 def main():
     params = checked(load())
     read("table", Axes if "students" in params["table"] else Table)
+    for path in named(params):
+        readable(path)  # before DVC, which would wait for it
     stages, known = (
         pipeline.resolved(pipeline.stages("dvc.yaml"), params),
         sorted(pipeline.sections() | {"code"}),
@@ -52,6 +55,13 @@ def main():
     for name, text in texts.items():
         with replacing(FOLDER / name) as draft:
             draft.write_text(text)
+
+
+def named(params):
+    """The files and folders of the user that params.yaml names."""
+    features = pipeline.section(params, "features")
+    files = [features[name] for name in ("weights", "vectors") if name in features]
+    return [str(path) for path in (pipeline.section(params, "data.root"), *files) if path]
 
 
 if __name__ == "__main__":

@@ -14,13 +14,14 @@ from specialists import data as prepared
 from specialists.answers import metrics
 from specialists.answers.ensemble import answer, load, mean
 from specialists.base.command import run
-from specialists.base.files import replacing, write_json
+from specialists.base.files import named, replacing, write_json
 from specialists.base.params import read
 from specialists.base.runtime import Compute, setup
 from specialists.networks import builder
 
 
 def main(network: str, cell: str):
+    named(cell)
     setup(compute := read("compute", Compute))
     data = prepared.load("data/features")
     ensemble = load(f"models/{cell}.safetensors", builder(network, data.shape))

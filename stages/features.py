@@ -13,7 +13,7 @@ from specialists import data
 from specialists.base.command import run
 from specialists.base.params import read
 from specialists.base.runtime import Compute, setup
-from specialists.data.folders import replacing
+from specialists.data.folders import readable, replacing
 
 FOLDER = Path("data/features")
 
@@ -22,6 +22,7 @@ def main():
     step = data.part(read("data.format", str), "prepare")
     source, settings = read("data", step.Data), read("features", step.Settings)
     setup(replace(read("compute", Compute), threads=settings.threads), convolutions=True)
+    readable(source.root)
     with replacing(FOLDER) as draft:
         found = step.prepare(source, settings, draft)
     print(*(f"{name} {value:.6g}" for name, value in found.items()))

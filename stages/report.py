@@ -7,6 +7,8 @@ reads   params: table, data.format, and titles from methods; data/features/meta.
 writes  metrics/table.json, table.csv, table.md, metrics/figures/*.png
 """
 
+import numpy as np
+
 from specialists.base.command import run
 from specialists.base.files import read_json, replacing, write_json
 from specialists.base.params import load, read
@@ -56,6 +58,10 @@ def assigned(name, families):
         raise ValueError(
             f"{path}: families: found {counts!r:.60}, expected counts for {len(families)} families"
         )
+    try:
+        np.array(counts, np.int64)
+    except (ValueError, TypeError, OverflowError) as error:
+        raise ValueError(f"{path}: families: found {counts!r:.60}, expected counts ({error})") from None
     return counts
 
 

@@ -267,9 +267,9 @@ MISTAKES = {
         "models/answers/cells/san-mcl-k1-s0.safetensors: cannot be read",
     ),
     "a size that no network has": (
-        change("networks", "san", "hidden", to=-1),
+        change("networks", "san", "embedding", to=-1),
         ("base", "san", "0", "0"),
-        "RuntimeError at specialists/networks/san.py:",
+        "RuntimeError at specialists/networks/parts.py:",
     ),
     "a seed twice": (
         change("table", "seeds", to=[0, 0]),
@@ -307,7 +307,7 @@ def test_a_mistake_is_one_line_that_names_it(clone, mistake, monkeypatch, capsys
 
 
 def test_what_nobody_foresaw_is_shown_whole_on_demand(clone, monkeypatch):
-    change("networks", "san", "hidden", to=-1)(clone)
+    change("networks", "san", "embedding", to=-1)(clone)
     monkeypatch.chdir(clone)
     monkeypatch.setenv("TRACEBACK", "1")
     with pytest.raises(RuntimeError, match="-1"):

@@ -9,6 +9,7 @@ writes  nothing
 from pathlib import Path
 
 from specialists.base.command import run
+from specialists.data.folders import readable
 from specialists.data.png import MOST_BYTES
 from specialists.serving.answering import Onnx, best
 
@@ -17,6 +18,7 @@ def main(image: str, question: str, *, ensemble: bool = False):
     path = Path("models/onnx") / ("ensemble.onnx" if ensemble else "student-int8.onnx")
     if not path.exists():
         raise ValueError(f"{path}: not found in {Path.cwd()}; ./reproduce pipelines/students makes it, there")
+    readable(image)
     with open(image, "rb") as file:
         content = file.read(MOST_BYTES + 1)
     model = Onnx(path)

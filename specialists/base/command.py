@@ -9,6 +9,8 @@ from pathlib import Path
 
 from safetensors import SafetensorError
 
+from specialists.base.files import RECENT
+
 LONGEST = 1000  # characters of what is said of a mistake
 
 
@@ -20,14 +22,13 @@ def run(main):
     """
     module = inspect.getmodule(main)
     words, parameters = sys.argv[1:], inspect.signature(main).parameters.values()
-    if "-h" in words or "--help" in words:
-        print(module.__doc__.strip())
-        return
     name = module.__spec__.name
     places = [p for p in parameters if p.kind is not p.KEYWORD_ONLY]
     switches = {f"--{p.name}": p for p in parameters if p.kind is p.KEYWORD_ONLY}
     given, chosen = [], {}
     try:
+        if "-h" in words or "--help" in words:
+            return print(module.__doc__.strip(), flush=True)
         for word in (rest := iter(words)):
             if word not in switches:
                 given.append(word)
@@ -44,6 +45,10 @@ def run(main):
             wanted = " ".join([*(p.name.upper() for p in places), *(f"[{switch}]" for switch in switches)])
             raise ValueError(f"{len(given)} arguments, expected {len(places)}: {wanted or 'none'}")
         main(*(_typed(word, p) for word, p in zip(given, places, strict=True)), **chosen)
+        print(end="", flush=True)
+    except BrokenPipeError:  # whoever read has seen enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(1)
     except Exception as error:
         if os.getenv("TRACEBACK"):
             raise
@@ -68,9 +73,10 @@ def _unforeseen(error):
         for frame in traceback.extract_tb(error.__traceback__)
         if (path := Path(os.path.relpath(frame.filename, code))).parts[0] in ours
     ]
+    read = "".join(f"the last file read was {path}; " for path in RECENT)
     return (
-        f"{type(error).__name__} at {places[-1]}: {error}; not foreseen: TRACEBACK=1 shows the way there, "
-        "dvc status whether an input is damaged"
+        f"{type(error).__name__} at {places[-1]}: {error}; not foreseen: {read}TRACEBACK=1 shows the way "
+        "there, dvc status whether an input is damaged"
     )
 
 

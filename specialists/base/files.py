@@ -7,14 +7,16 @@ from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 from tokenize import TokenError
+from zipfile import BadZipFile
 
 from safetensors import SafetensorError
 
 # What readers of arrays trip over in files that are damaged: numpy parses a header as Python.
 DAMAGED = (
     *(OSError, EOFError, ValueError, KeyError, OverflowError, RecursionError),
-    *(SyntaxError, TokenError, SafetensorError),
+    *(SyntaxError, TokenError, SafetensorError, BadZipFile),
 )
+RECENT = []  # what was read last, for an error that nobody foresaw
 
 
 @contextmanager
@@ -41,12 +43,19 @@ def write_json(path, tree):
 
 
 def read_json(path):
+    RECENT[:] = [path]
     try:
         return json.loads(Path(path).read_text())
     except FileNotFoundError:
         raise ValueError(f"{path}: not found") from None
     except (ValueError, RecursionError) as error:
         raise ValueError(f"{path}: not JSON, perhaps cut short: {error}") from None
+
+
+def named(cell):
+    """Refuse the name of a cell whose files would have none, or lie elsewhere."""
+    if {"", ".", ".."} & {*cell.split("/")}:
+        raise ValueError(f"CELL: {cell!r}: expected a name such as cells/NAME")
 
 
 def digest(*paths):

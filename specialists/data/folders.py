@@ -1,9 +1,15 @@
-"""Writing a folder so that a crash leaves the old one, the new one or none, and never half of one."""
+"""Writing a folder so that a crash leaves the old one, the new one or none, and never half of one.
+
+And what no folder of data may hold.
+"""
 
 import os
 import shutil
+import stat
 from contextlib import contextmanager
 from pathlib import Path
+
+ENDLESS = (stat.S_IFIFO, stat.S_IFSOCK, stat.S_IFCHR, stat.S_IFBLK)
 
 
 @contextmanager
@@ -31,3 +37,11 @@ def _sweep(folder):
     for end in ("draft", "old"):
         for path in folder.parent.glob(f".{folder.name}.*.{end}"):
             shutil.rmtree(path, ignore_errors=True)
+
+
+def readable(path):
+    """Refuse a file, or a folder with one, that has no content before somebody writes, or that has no end."""
+    inside = [os.path.join(folder, name) for folder, _, names in os.walk(path) for name in names]
+    for each in filter(os.path.exists, [path, *inside]):
+        if stat.S_IFMT(os.stat(each).st_mode) in ENDLESS:
+            raise ValueError(f"{each}: a FIFO, a socket or a device; expected a file")

@@ -22,6 +22,8 @@ def records(path, key):
             text.expect("{")
             while text.another("}", first=not seen):
                 seen.append(text.value())
+                if seen.count(key) > 1:
+                    raise ValueError("a key that stands twice")
                 text.expect(":")
                 if seen[-1] != key:
                     text.value()
@@ -30,9 +32,13 @@ def records(path, key):
                 while text.another("]", first=not count):
                     yield text.value()
                     count += 1
+            text.ended()
         except (json.JSONDecodeError, UnicodeDecodeError, RecursionError) as error:
             at = f"{key}[{count}]" if key in seen else "the beginning"
             raise ValueError(f"{path}: {at}: not JSON, perhaps cut short: {text.explain(error)}") from None
+        except ValueError as error:  # ours, and that of a number with more digits than Python reads
+            reason = str(error).partition(";")[0]
+            raise ValueError(f"{path}: {key}[{count}]: {reason}") from None
     if not count:
         raise ValueError(f"{path}: {key}: expected a list with entries, found {_found(seen, key)}")
 
@@ -50,7 +56,8 @@ class _Text:
     def more(self):
         # at least doubling, so that a value which is never whole costs linear time
         chunk = self.file.read(max(CHUNK, len(self.text) - self.at))
-        self.text, self.dropped, self.at = self.text[self.at :] + chunk, self.dropped + self.at, 0
+        done = self.at * bool(chunk)  # at the end all stays in its place
+        self.text, self.dropped, self.at = self.text[done:] + chunk, self.dropped + done, self.at - done
         return bool(chunk)
 
     def peek(self):
@@ -65,6 +72,10 @@ class _Text:
         if self.peek() != sign:
             raise json.JSONDecodeError(f"expected {sign!r}, found {self.peek()!r}", self.text, self.at)
         self.at += 1
+
+    def ended(self):
+        if SPACE.fullmatch(self.text[self.at :] + self.file.read(CHUNK)) is None:
+            raise ValueError("text after the end")
 
     def another(self, close, first):
         """Step over the comma before the next element, or over the bracket that ends the list."""

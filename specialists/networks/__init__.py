@@ -38,6 +38,8 @@ def builder(row, shape, told=False):
 
     def build():
         made = params.read(section, file, *shape, beside=("network",))
+        if not all(values.numel() for values in made.parameters()):
+            raise ValueError(f"params.yaml: {section}: a layer of size 0")
         if any(isinstance(part, nn.Conv2d) for part in made.modules()):
             hold_convolutions()
         return made

@@ -30,8 +30,10 @@ class Network(nn.Module):
         hidden: int,
     ):
         super().__init__()
-        if glimpses < 1:
-            raise ValueError(f"glimpses: {glimpses} is out of range: at least 1")
+        if min(attention, glimpses, hidden) < 1:
+            raise ValueError(
+                f"attention {attention}, glimpses {glimpses}, hidden {hidden}: expected 1 or more"
+            )
         self.stem = Stem(grid, channels, blocks, width)
         self.question = Question(words, embedding, lstm, pool)
         # A 1x1 convolution of concat(question, image) is the sum of one linear map of each.

@@ -109,7 +109,10 @@ def locked(stage):
 
 def decided(stage):
     """The params of a stage of dvc.lock."""
-    return stage.get("params", {}).get("params.yaml", {})
+    try:
+        return dict(stage.get("params", {}).get("params.yaml", {}))
+    except (ValueError, TypeError, AttributeError) as error:
+        raise ValueError(f"dvc.lock: a stage without params ({type(error).__name__}: {error})") from None
 
 
 def portable(stage):

@@ -4,6 +4,7 @@ import math
 from dataclasses import dataclass
 from functools import partial
 
+import numpy as np
 import torch
 from torch import nn
 
@@ -40,6 +41,10 @@ class Budget:
     def __post_init__(self):
         if self.epochs < 1 or self.batch < 1:
             raise ValueError(f"epochs {self.epochs} and batch {self.batch} must be at least 1")
+        if max(self.epochs, self.batch) > np.iinfo(np.int32).max:
+            raise ValueError(f"epochs {self.epochs} or batch {self.batch} is beyond all data")
+        if min(self.weight_decay, self.factor) < 0:
+            raise ValueError(f"weight_decay {self.weight_decay} and factor {self.factor} must be at least 0")
         if not 0 <= self.lr_end <= self.lr:
             raise ValueError(f"lr_end {self.lr_end} is out of range: 0 to lr = {self.lr}")
         if all([self.drops, self.lr_end]):

@@ -9,13 +9,14 @@ from pathlib import Path
 import torch
 
 from specialists.base import params
-from specialists.base.files import digest, replacing
+from specialists.base.files import digest, named, replacing
 
 FRESH = {"step": 0, "loss": 0.0, "chosen": 0, "curve": [], "seconds": 0.0, "scaler": {}}
 
 
 def place(name, inputs, *arguments):
     """scratch/NAME-KEY.pt; KEY is all that decides the result: inputs, params read, arguments, code."""
+    named(name)
     root = Path(__file__).parents[2]
     loaded = {getattr(module, "__file__", None) for module in list(sys.modules.values())} - {None}
     code = [file for file in loaded if file.startswith((f"{root}/specialists/", f"{root}/stages/"))]

@@ -6,7 +6,6 @@ JSON booleans and numbers, `relationships` or `relations` (nothing here needs th
 error of one line: file, place, what was found, what would be right.
 """
 
-import math
 import os
 from dataclasses import dataclass
 from pathlib import Path
@@ -39,6 +38,7 @@ TEMPLATES = {
     "two_hop": 6,
     "zero_hop": 6,
 }
+LARGEST = float(np.finfo(np.float32).max)
 FAMILIES = tuple(f"{name} {i}" for name, count in TEMPLATES.items() for i in range(count))
 
 _ANSWER_ID = {answer: i for i, answer in enumerate(ANSWERS)}
@@ -101,14 +101,14 @@ def _layout(root, split):
                 "CLEVR v1.0 from https://cs.stanford.edu/people/jcjohns/clevr/ and unpack it there, or set "
                 "data.root back to data/stand_in, which the stand_in stage writes"
             )
+        if not path.resolve().is_relative_to(root.resolve()):
+            raise ValueError(f"{path}: a link to {path.resolve()}, outside {root}; put it there")
     return scenes, questions
 
 
 def _pictures(root, folder):
     """name -> path of what lies in an image folder, or None for a link that leads out of the root."""
     home = root.resolve()
-    if not folder.resolve().is_relative_to(home):
-        raise ValueError(f"{folder}: a link to {folder.resolve()}, outside {root}; put the images there")
     with os.scandir(folder) as entries:
         return {
             entry.name: folder / entry.name
@@ -141,8 +141,8 @@ def _scenes(path, pictures):
 
 def _object(item, place):
     where = place.take(item, "pixel_coords", list)
-    if len(where) != 3 or not all(type(x) in (int, float) and math.isfinite(x) for x in where):
-        raise place.wrong("pixel_coords", where, "three finite numbers: x, y, depth")
+    if len(where) != 3 or not all(type(x) in (int, float) and abs(x) <= LARGEST for x in where):
+        raise place.wrong("pixel_coords", where, "three numbers that are finite in fp32: x, y, depth")
     for key, ids in _VALUE_ID.items():
         value = place.take(item, key, str)
         if value not in ids:

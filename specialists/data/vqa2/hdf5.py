@@ -10,6 +10,8 @@ import pickle
 
 import h5py
 
+from specialists.data.pickles import Bounded
+
 
 def size(path):
     """Images."""
@@ -69,6 +71,6 @@ def _places(path):
     return sorted(found.items(), key=lambda pair: pair[1])
 
 
-class _Plain(pickle.Unpickler):
+class _Plain(Bounded):
     def find_class(self, module, name):
         raise pickle.UnpicklingError(f"it asks for {module}.{name}")
