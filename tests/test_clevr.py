@@ -1,6 +1,7 @@
 """The reader of the official files: what it understands, and one clear line about whatever it does not."""
 
 import json
+import re
 import shutil
 from copy import deepcopy
 
@@ -153,6 +154,8 @@ WRONG_OBJECTS = [
     ("pixel_coords", [1, 2], "scenes[2].objects[0].pixel_coords: found [1, 2], expected three finite"),
     ("pixel_coords", [1, 2, "3"], "scenes[2].objects[0].pixel_coords: found [1, 2, '3']"),
     ("pixel_coords", [1, 2, float("nan")], "scenes[2].objects[0].pixel_coords: found [1, 2, nan]"),
+    ("pixel_coords", [1, 2, 1e300], "scenes[2].objects[0].pixel_coords: found [1, 2, 1e+300]"),
+    ("pixel_coords", [1, 2, 10**400], "scenes[2].objects[0].pixel_coords: found [1, 2, 1000"),
 ]
 
 
@@ -189,6 +192,7 @@ def test_cut_short(copy, name, keep):
     line = refused(root, f"{root / name}: ", "not JSON, perhaps cut short", "(character ")
     if keep == -300:
         assert f"{'scenes' if 'scenes' in name else 'questions'}[" in line
+        assert int(re.search(r"character (\d+)", line)[1]) <= len(text)
 
 
 @pytest.mark.parametrize(
@@ -198,6 +202,33 @@ def test_not_the_expected_json(copy, content):
     root, _ = copy
     (root / SCENES).write_bytes(content)
     refused(root, f"{root / SCENES}: ")
+
+
+SCENE = b'{"scenes": [{"image_filename": "CLEVR_train_000000.png", "objects": []}]'
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (SCENE + b"} x", "scenes[1]: text after the end"),
+        (SCENE + b', "scenes": []}', "scenes[1]: a key that stands twice"),
+        (SCENE[:-1] + b", " + b"9" * 5000 + b"]}", "scenes[1]: Exceeds the limit (4300 digits)"),
+    ],
+)
+def test_what_comes_after_the_records_and_what_python_does_not_read(copy, content, message):
+    root, _ = copy
+    (root / SCENES).write_bytes(content)
+    refused(root, f"{root / SCENES}: {message}")
+
+
+@pytest.mark.parametrize("name", [SCENES, QUESTIONS, "scenes", "questions"])
+def test_a_list_or_its_folder_that_lies_outside_the_root(copy, name):
+    root, _ = copy
+    shutil.move(root / name, root.parent / "elsewhere")
+    (root / name).symlink_to(root.parent / "elsewhere")
+    refused(
+        root, f"{root / name}", f": a link to {root.parent / 'elsewhere'}", f"outside {root}; put it there"
+    )
 
 
 def test_a_link_that_leaves_the_root(copy):

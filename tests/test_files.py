@@ -2,7 +2,7 @@
 
 import pytest
 
-from specialists.base.files import digest, md5, read_json, replacing, write_json
+from specialists.base.files import digest, md5, named, read_json, replacing, write_json
 
 
 def test_a_failure_inside_leaves_the_old_file_and_no_draft(tmp_path):
@@ -52,3 +52,14 @@ def test_md5_is_the_one_that_is_known_of_a_text(tmp_path):
 def test_a_missing_file_is_one_line(tmp_path):
     with pytest.raises(ValueError, match="a: not found$"):
         read_json(tmp_path / "a")
+
+
+@pytest.mark.parametrize("cell", ["", "../../../x", "cells/../../x", "/tmp/x", "cells//x", "cells/", "."])
+def test_a_cell_whose_files_would_lie_elsewhere_is_refused(cell):
+    with pytest.raises(ValueError, match="expected a name such as cells/NAME"):
+        named(cell)
+
+
+@pytest.mark.parametrize("cell", ["cell", "cells/san-mcl-k1-s0", "a..b", ".hidden"])
+def test_a_cell_with_a_name_is_taken(cell):
+    named(cell)

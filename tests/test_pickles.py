@@ -115,6 +115,14 @@ def test_what_is_wrong_is_one_line_that_names_it(root, monkeypatch, name, conten
     assert not (root / "harm").exists()
 
 
+def test_a_file_that_lies_elsewhere_is_refused(root, tmp_path_factory):
+    elsewhere = tmp_path_factory.mktemp("elsewhere") / "test"
+    (root / "test").rename(elsewhere)
+    (root / "test").symlink_to(elsewhere)
+    with pytest.raises(ValueError, match=f"{root}/test: a link to a file outside {root}; put it there"):
+        official.read(root, official=False)
+
+
 def test_each_of_the_three_files_is_held_to_its_md5(root, monkeypatch):
     own = {name: hashlib.md5((root / name).read_bytes()).hexdigest() for name in official.MD5}
     monkeypatch.setattr(official, "MD5", own)

@@ -271,6 +271,58 @@ MISTAKES = {
         ("base", "san", "0", "0"),
         "RuntimeError at specialists/networks/parts.py:",
     ),
+    "a layer without units": (
+        change("networks", "san", "hidden", to=0),
+        ("base", "san", "0", "0"),
+        "params.yaml: networks.san: attention 128, glimpses 2, hidden 0: expected 1 or more",
+    ),
+    "a layer of nothing": (
+        change("networks", "san", "lstm", to=0),
+        ("base", "san", "0", "0"),
+        "params.yaml: networks.san: ",
+    ),
+    "a member below the first": (None, ("base", "san", "-1", "0"), "MEMBER -1 and SEED 0 must be at least 0"),
+    "a decay that grows": (
+        change("base", "weight_decay", to=-1.0),
+        ("base", "san", "0", "0"),
+        "params.yaml: base: weight_decay -1.0 and factor 0.1 must be at least 0",
+    ),
+    "more in a batch than there can be": (
+        change("base", "batch", to=10**30),
+        ("base", "san", "0", "0"),
+        f"params.yaml: base: epochs 2 or batch {10**30} is beyond all data",
+    ),
+    "a cell elsewhere": (
+        None,
+        ("specialize", "san", "mcl", "1", "0", "../../../x"),
+        "CELL: '../../../x': expected a name such as cells/NAME",
+    ),
+    "a cell without a name": (None, ("evaluate", "san", ""), "CELL: '': expected a name such as cells/NAME"),
+    "a FIFO among the pictures": (
+        lambda clone: os.mkfifo(clone / "data/stand_in/images/val/a.png"),
+        ("features",),
+        "data/stand_in/images/val/a.png: a FIFO, a socket or a device; expected a file",
+    ),
+    "a device for weights, before DVC reads it": (
+        change("features", "weights", to="/dev/zero"),
+        ("code",),
+        "/dev/zero: a FIFO, a socket or a device; expected a file",
+    ),
+    "features that are a zip": (
+        lambda clone: (clone / "data/features/images.npy").write_bytes(b"PK\x03\x04" + bytes(200)),
+        ("base", "san", "0", "0"),
+        "data/features: features cannot be read (File is not a zip file)",
+    ),
+    "counts that no examples have": (
+        write("metrics/curves/cells/san-mcl-k1-s0.json", json.dumps({"families": [[10**400, 0]] * 90})),
+        ("report",),
+        "metrics/curves/cells/san-mcl-k1-s0.json: families: found [[1000",
+    ),
+    "what nobody foresaw names what was read": (
+        write("metrics/table.json", "{}"),
+        ("plots",),
+        "not foreseen: the last file read was metrics/table.json; TRACEBACK=1",
+    ),
     "a seed twice": (
         change("table", "seeds", to=[0, 0]),
         ("report",),
@@ -322,6 +374,11 @@ def test_an_interrupt_is_one_line(monkeypatch, capsys):
     with pytest.raises(SystemExit) as ended:
         called("stages.report")
     assert ended.value.code == 130 and capsys.readouterr().err == "stages.report: interrupted\n"
+
+
+def test_who_reads_no_further_is_told_nothing(clone):
+    done = run(clone, "sh", "-c", f"{sys.executable} -m tools.verify --help | true")
+    assert not done.stderr
 
 
 def test_a_mistake_ends_the_process_with_one_line(clone):

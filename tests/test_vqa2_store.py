@@ -220,6 +220,10 @@ def pickled(content):
         ),
         (pickled(Evil()), "not a pickled dict .UnpicklingError: it asks for builtins.print"),
         (pickled({"a": 1}), "expected a dict of image ids and places"),
+        (
+            lambda folder: (folder / "train36_imgid2idx.pkl").write_bytes(b"\x80\x02}r\x00\x00\x00\x7f."),
+            "train36_imgid2idx.pkl: not a pickled dict .UnpicklingError: puts something at place 2130706432",
+        ),
         (pickled([1]), "expected a dict of image ids and places"),
         (changed("pos_boxes", None), "without pos_boxes"),
         (

@@ -8,7 +8,7 @@ import re
 import sqlite3
 import sys
 import time
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 from textwrap import shorten
 
@@ -63,10 +63,17 @@ def _check(address):
     from mlflow.exceptions import MlflowException
 
     path = Path(address.removeprefix("sqlite:///"))
-    if address.startswith("sqlite:///") and path.is_file():
-        with open(path, "rb") as file:
-            if file.read(6) not in (b"", b"SQLite"):
-                raise MlflowException(f"{path}: file is not a database")
+    if not address.startswith("sqlite:///") or not os.path.lexists(path):
+        return
+    if not path.is_file():
+        raise MlflowException(f"{path}: not a file, expected a database; move it away")
+    try:
+        with closing(sqlite3.connect(path)) as database:
+            found = database.execute("PRAGMA quick_check(1)").fetchone()[0]
+    except sqlite3.Error as error:
+        found = str(error)
+    if found != "ok":
+        raise MlflowException(f"{path}: {' '.join(found.split())}")
 
 
 class Store:

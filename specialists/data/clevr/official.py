@@ -142,7 +142,7 @@ def _scenes(path, pictures):
 def _object(item, place):
     where = place.take(item, "pixel_coords", list)
     if len(where) != 3 or not all(type(x) in (int, float) and abs(x) <= LARGEST for x in where):
-        raise place.wrong("pixel_coords", where, "three numbers that are finite in fp32: x, y, depth")
+        raise place.wrong("pixel_coords", where, "three finite numbers: x, y, depth")
     for key, ids in _VALUE_ID.items():
         value = place.take(item, key, str)
         if value not in ids:
