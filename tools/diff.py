@@ -1,55 +1,32 @@
 """python -m tools.diff OLD NEW
 
-The table of this folder's pipeline between two revisions, as markdown for a review: what top-1 and oracle
-were, are, and by how much they differ. NEW may be `.`, the files as they are. A difference within the larger
-of the two standard deviations over seeds is *noise*, any other *beyond* it, which with few seeds is no proof;
-with one seed nothing is known, and ? says so. A row is left out when all its numbers are the same.
+The table of this folder's pipeline at two revisions or experiments, as markdown for a review: what top-1 and
+oracle were, are, and by how much they differ. NEW may be `.`, the files as they are; an experiment goes by
+the name that `dvc exp show` prints. The row `cell` is that of the cell lane, of any two methods. A difference
+within the larger of the two standard deviations over seeds is *noise*, any other *beyond* it, which with few
+seeds is no proof; with one seed nothing is known, and ? says so. A row is left out when all its numbers are
+the same. Two rows of one table: python -m tools.compare.
 
-reads   metrics/table.json in git at OLD and NEW; params: methods, for titles and their order
+reads   dvc.lock, metrics/table.json and metrics/cell.json in git at OLD and NEW; params: methods, for titles
+        and their order
 writes  nothing
 """
 
-import json
-
-from specialists.base.command import output, run
-from specialists.base.files import read_json
+from specialists.base.command import run
 from specialists.base.params import load
 from specialists.tables import students
 from specialists.tables.titles import titles
-from specialists.tracking import pipeline
+from tools.revisions import LANE, TABLE, table
 
-TABLE = "metrics/table.json"
+TOLD = ("report", "network", "method", "k")  # elsewhere in a line
 
 
 def main(old: str, new: str):
     tables = table(old), table(new)
     if tables == ({}, {}):
-        raise ValueError(f"{old} and {new}: neither has {TABLE} in this folder")
+        raise ValueError(f"{old} and {new}: neither has {TABLE} or {LANE} in this folder")
     called = titles(load()["methods"])
     print(markdown(*tables, called), end="")
-
-
-def table(revision):
-    """Its rows; none, if it is from before there was a table."""
-    if revision == ".":
-        found = read_json(TABLE)
-    else:
-        try:
-            output("git", "rev-parse", "--verify", f"{revision}^{{commit}}")
-        except ValueError:
-            raise ValueError(f"{revision!r} is not a revision") from None
-        held = output("git", "ls-tree", "--name-only", revision, TABLE)
-        found = parsed(revision, pipeline.at(revision)(TABLE)) if held else {}
-    if not isinstance(found, dict) or not all(isinstance(row, dict) for row in found.values()):
-        raise ValueError(f"{revision}: its {TABLE} holds no table")
-    return found
-
-
-def parsed(revision, text):
-    try:
-        return json.loads(text)
-    except json.JSONDecodeError as error:
-        raise ValueError(f"{revision}: its {TABLE} is not JSON ({error})") from None
 
 
 def markdown(old, new, called):
@@ -63,11 +40,12 @@ def markdown(old, new, called):
         "|---|---|---|---|---|---|---|---|---|---|",
     ]
     every = new | {name: row for name, row in old.items() if name not in new}
-    for name, row in sorted(every.items(), key=lambda item: place(item[1], called)):
+    for name, row in sorted(every.items(), key=lambda item: (item[0] == "cell", place(item[1], called))):
         rows = old.get(name), new.get(name)
         if rows[0] == rows[1]:
             continue
-        cells = [title(row, called)]
+        named = dict.fromkeys(title(each, called) for each in rows if each)
+        cells = [("cell: " if name == "cell" else "") + ", then ".join(named)]
         for numbers in zip(*(shown(row) if row else (None, None) for row in rows), strict=True):
             cells += compared(*numbers)
         lines.append(f"| {' | '.join([*cells, others(*rows)])} |")
@@ -85,7 +63,7 @@ def others(old, new):
         was = old["report"].get(name)
         if name not in ("top1", "oracle") and value != was:
             changed.append(f"{name} {value['mean'] - was['mean']:+.3g}" if was else f"{name} new")
-    return ", ".join(changed + [key for key in new if key != "report" and new[key] != old.get(key)])
+    return ", ".join(changed + [key for key in new if key not in TOLD and new[key] != old.get(key)])
 
 
 def shown(row):

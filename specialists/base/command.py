@@ -1,9 +1,12 @@
 """The command line of stages and tools: a typed main, and mistakes that are one line."""
 
+import ast
 import inspect
 import os
+import shutil
 import subprocess
 import sys
+import textwrap
 import traceback
 from pathlib import Path
 
@@ -56,6 +59,18 @@ def run(main):
         _end(name, str(error) if foreseen else _unforeseen(error))
     except KeyboardInterrupt:
         _end(name, "interrupted", 130)
+
+
+def listed(package):
+    """A line for each module of a package that is a command: its name, and how its docstring begins."""
+    lines, width = [], shutil.get_terminal_size().columns
+    for path in sorted(package.glob("[!_]*.py")):
+        usage, _, text = ast.get_docstring(ast.parse(path.read_text())).partition("\n\n")
+        command = f"python -m {package.name}.{path.stem}"
+        if usage.startswith(command):
+            text = usage.removeprefix(f"{command}: ") if usage.startswith(f"{command}:") else text
+            lines.append(f"{path.stem:<13}{textwrap.shorten(text, max(width - 13, 40), placeholder=' ...')}")
+    return "\n".join([*lines, "", f"python -m {package.name}.NAME --help says more"])
 
 
 def _end(name, reason, code=1):

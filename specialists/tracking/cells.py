@@ -68,11 +68,7 @@ def shown(read):
                 row = table[place[2]]
                 each = row["network"], row["method"], row["k"], int(place[3])
                 rows[cell(*each)] = contents(lock, made, sources, read, place[1], *each)
-        if "specialize_cell" in lock:
-            network, method, k, seed, _ = lock["specialize_cell"]["cmd"].split()[-5:]
-            k = int(k) if k.isdecimal() else k  # or `all`
-            somebody_left_out = "families" in content(read, "metrics/curves/cell.json")
-            each = network, method, k if somebody_left_out else None, int(seed)
+        if each := lane(lock, read):
             chosen[f"{cell(*each)} (cell)"] = contents(lock, made, sources, read, "cell", *each)
         dataset = Path(lock["features"]["params"]["params.yaml"]["data"]["root"]).name
         found = State(dataset, table, read("metrics/table.md"), rows, chosen)
@@ -81,6 +77,16 @@ def shown(read):
     if not rows:
         raise ValueError("metrics/table.json: no cell of it is in dvc.lock")
     return found
+
+
+def lane(lock, read):
+    """(network, method, k, seed) of the cell lane, if there is one; k is None where nobody is left out."""
+    if "specialize_cell" not in lock:
+        return None
+    network, method, k, seed, _ = lock["specialize_cell"]["cmd"].split()[-5:]
+    somebody_left_out = "families" in content(read, "metrics/curves/cell.json")
+    k = int(k) if k.isdecimal() else k  # or `all`
+    return network, method, k if somebody_left_out else None, int(seed)
 
 
 def contents(lock, made, sources, read, place, network, method, k, seed):

@@ -1,0 +1,7 @@
+"""python -m stages: what there is, a line each."""
+
+from pathlib import Path
+
+from specialists.base.command import listed
+
+print(listed(Path(__file__).parent))
