@@ -41,8 +41,7 @@ def main():
                 f"params.yaml: {section}: no stage of dvc.yaml reads it; known: {', '.join(known)}"
             )
     root = read("code", str)
-    found, old = code.lists(root, params), code.accepted(root, code.here(root))
-    found = {name: found[name] for name in sorted(found.keys() & pipeline.lists(stages))}
+    found, old = code.lists(root, params, pipeline.lists(stages)), code.accepted(root, code.here(root))
     texts = code.written(found, old)
     with replacing("scratch/code.txt") as draft:
         draft.write_text(code.page(found, old))
@@ -53,8 +52,9 @@ def main():
         elif path.relative_to(FOLDER).as_posix() not in texts:
             path.unlink()
     for name, text in texts.items():
-        with replacing(FOLDER / name) as draft:
-            draft.write_text(text)
+        if not (FOLDER / name).is_file() or (FOLDER / name).read_text() != text:
+            with replacing(FOLDER / name) as draft:
+                draft.write_text(text)
 
 
 def named(params):

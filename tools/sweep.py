@@ -35,6 +35,13 @@ def main(*, row: str = "cell"):
     print(markdown(params, rows), end="")
 
 
+def ours(commit):
+    """Whether an experiment is of this folder's pipeline: not if it changed only the params of another."""
+    place = f"{output('git', 'rev-parse', '--show-prefix').strip()}params.yaml"
+    changed = output("git", "diff", "--name-only", "HEAD", commit, "--", ":/*params.yaml").splitlines()
+    return not changed or place in changed
+
+
 def markdown(params, rows):
     """A line for each combination of params; both arguments go by the experiment's name, the oldest first."""
     keys = varying(params.values())

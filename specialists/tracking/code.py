@@ -57,12 +57,16 @@ def _undocumented(source):
     return b"\n".join(lines).decode()
 
 
-def closure(file, root):
-    """The files that one can import, itself among them, and the packages on the way that hold any code."""
-    found, ahead = set(), {file}
+def closure(file, root, known=None):
+    """The files that one can import, itself among them, and the packages on the way that hold any code.
+
+    `known`: what files import, as far as it was found in the same moment.
+    """
+    found, ahead, known = set(), {file}, {} if known is None else known
     while ahead:
         found |= ahead
-        ahead = set().union(*(_imports(path, root) for path in ahead)) - found - HARMLESS
+        known |= {path: _imports(path, root) for path in ahead - known.keys()}
+        ahead = set().union(*(known[path] for path in ahead)) - found - HARMLESS
     return sorted(path for path in found if path == file or meaning(_source(path, root)))
 
 
@@ -100,11 +104,16 @@ def _source(file, root):
     return source
 
 
-def lists(root, params):
-    """List -> (digest, {file: digest}): of each kind of stage, each row of params, each format of data."""
-    found = {}
+def lists(root, params, wanted=None):
+    """List -> (digest, {file: digest}): of each kind of stage, each row of params, each format of data.
+
+    Of all of them, or of those `wanted`.
+    """
+    found, known = {}, {}
     for name, start in sorted(_starts(Path(root), params).items()):
-        paths = closure(start.relative_to(root).as_posix(), root)
+        if wanted is not None and name not in wanted:
+            continue
+        paths = closure(start.relative_to(root).as_posix(), root, known)
         files = {path: _digest(meaning(_source(path, root))) for path in paths}
         found[name] = _digest("".join(f"{files[path]} {path}\n" for path in paths)), files
     return found

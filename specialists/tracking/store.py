@@ -92,7 +92,8 @@ class Store:
                 self.client.set_experiment_tag(self.id, key, value)
         self.known, self.now = {}, millis()  # `now` is when a run begins
         for each in self.runs("tags.kind = 'cell' and attributes.status = 'FINISHED'"):
-            self.known.setdefault(each.info.run_name, {})[each.info.run_id] = dict(each.data.tags)
+            title = each.info.run_name.rpartition(BY)[2]
+            self.known.setdefault(title, {})[each.info.run_id] = dict(each.data.tags)
 
     def page(self, address):
         """Where the cells are seen, the best first, and what serves that page."""
@@ -156,7 +157,8 @@ class Store:
                 print(f"stages.track: {title}: {other}", file=sys.stderr)
             tags = contents["tags"] | tags | {"fingerprint": fingerprint, "numbers": numbers}
             tags = {"kind": "cell", "pipeline": self.title} | {k: v for k, v in tags.items() if v}
-            found = self._log(title, contents, tags)
+            named = f"{tags['experiment']}{BY}{title}" if tags.get("experiment") else title
+            found = self._log(named, contents, tags)
             known[found] = tags
         earlier, state = known[found].get("commit", "uncommitted"), known[found].get("state", "experiment")
         if tags.get("experiment"):
@@ -164,6 +166,8 @@ class Store:
                 commit = tags["commit"] if earlier == "uncommitted" else earlier
                 self._mark(known, found, state=state, commit=commit)
             return
+        if state == "experiment" and known[found].get("experiment"):
+            self.client.update_run(found, name=title)
         commit = tags["commit"] if earlier == "uncommitted" or state == "experiment" else earlier
         self._mark(known, found, state="current", commit=commit, **{PARENT: tags.get(PARENT)})
         for made, old in known.items():
@@ -223,6 +227,7 @@ class Store:
 PARENT = "mlflow.parentRunId"
 # What MLflow's pages call the source of a run, and its version.
 SOURCE, SOURCE_TYPE, COMMIT = "mlflow.source.name", "mlflow.source.type", "mlflow.source.git.commit"
+BY = ": "  # between the name of an experiment and that of a cell
 
 
 def points(curve, now, first=1):
