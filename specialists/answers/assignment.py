@@ -8,7 +8,7 @@ import torch
 
 
 def assign(cost_MB, k):
-    """arg min over the assignments A_{k,M}: the k members of least `cost`, of equals the lower index."""
+    """arg min over the assignments A_{k,M}: the k members of least `cost`; the lower index wins a tie."""
     members = len(cost_MB)
     if not 1 <= k <= members:
         raise ValueError(f"k = {k} is out of range: 1 to {members}, the number of members")
@@ -17,7 +17,7 @@ def assign(cost_MB, k):
 
 
 def oracle_loss(task_MB, other_MB, k):
-    """Eq. 4: the k members for which it is cheapest learn the example, the rest pay `other`.
+    """Eq. 4: the k members that learn the example most cheaply learn it, the rest pay `other`.
 
     min over v with sum(v) = k of  sum_m  v_m task_m + (1 - v_m) other_m
     = sum other + min over v of sum_chosen (task - other),

@@ -1,4 +1,4 @@
-"""From the answers of several members to one by voting, as the slides on limited GPUs tell it (Algorithm 1).
+"""Voting: from the answers of several members to one, as in the slides on limited GPUs (Algorithm 1).
 
 M members, B batch, C answers, T types of answers
 """
@@ -14,15 +14,15 @@ def by_kind(right_B, kind_B, names):
 
 
 def majority(logits_MBC, task):
-    """The answer that most members prefer; of equals the one of more probability in all, then the first."""
+    """The answer that most members prefer; a tie goes to the higher summed probability, then to the first."""
     probability_MBC = task.distribution(logits_MBC)
     return _elected(_votes(probability_MBC), probability_MBC.sum(0))
 
 
 def by_type(logits_MBC, kind_C, kinds, task):
-    """First most members agree on the type of the answer, then each votes for its best answer of that type.
+    """Members vote on the type of the answer first; then each votes for its best answer of that type.
 
-    Types tie as answers do: by the probability of the answers that were voted for.
+    A tie of types is broken as one of answers: by the probability of the answers that were voted for.
     """
     probability_MBC = task.distribution(logits_MBC)
     said_MB = probability_MBC.argmax(2)

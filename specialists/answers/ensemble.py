@@ -16,10 +16,10 @@ from specialists.base.runtime import DEVICE, precision
 class Ensemble(nn.Module):
     """Members side by side on the same batch: logits_MBC in fp32, however they were computed.
 
-    With `keep` they share features: what enters the upper part of member m is what its own lower part says,
-    and what the lower part of each other member says, of which every element is kept with probability
-    `keep`. Drawn by `generator` in training; without one, the expectation of that. A network that can share
-    has the parts `lower` and `upper`.
+    With `keep` they share features: the upper part of member m gets the sum of its own lower part's output
+    and of every other member's, of which each element is kept with probability `keep`. `generator` draws
+    these masks in training; without one, their expectation is taken. A network that can share has the parts
+    `lower` and `upper`.
     """
 
     def __init__(self, members, keep=None):
@@ -42,7 +42,7 @@ class Ensemble(nn.Module):
             return torch.stack([m.upper(x) for m, x in zip(self.members, shared, strict=True)]).float()
 
     def compile(self):
-        """Members become compiled code, which the disk keeps: it pays for convolutions in long training."""
+        """Compile the members; the disk keeps the code. It pays for convolutions in long training."""
         for member in self.members:
             for part in [member] if self.keep is None else [member.lower, member.upper]:
                 part.compile(dynamic=False)

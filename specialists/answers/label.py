@@ -1,7 +1,7 @@
 """A task in which one answer of C is right; `target_B` is its place.
 
-What a right answer is, is known here, or in another file with the same functions, and nowhere else: every
-data set names its own as `task`, and a method asks for it by that name.
+Only this file, or another with the same functions, knows what a right answer is. Every data set names its
+own as `task`, and a method asks for it by that name.
 
 M members, B batch, C answers; any number of dimensions may stand before C
 """
@@ -19,7 +19,7 @@ def loss(logits_MBC, target_B):
 
 
 def right(answer_MB, target_B):
-    """How right an answer is, from 0 to 1: here it is or is not."""
+    """How right an answer is: here 0 or 1."""
     return answer_MB == target_B
 
 
@@ -33,12 +33,12 @@ def distribution(logits_MBC):
 
 
 def logits(probability_BC):
-    """What has this distribution."""
+    """Logits that have this distribution."""
     return probability_BC.clamp_min(1e-12).log()
 
 
 def logs(probability_BC):
-    """What `divergence` compares, of a distribution."""
+    """A distribution in the form that `divergence` compares."""
     return logits(probability_BC)
 
 
@@ -55,7 +55,7 @@ def drawn(logits_MBC, generator):
 
 
 def softened(logits_MBC, temperature):
-    """log p at a temperature; of log p, instead of logits, the same."""
+    """log p at a temperature, from logits or from log p."""
     return (logits_MBC / temperature).log_softmax(-1)
 
 

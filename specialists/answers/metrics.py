@@ -33,7 +33,7 @@ def calibration(probability_BC, target_B, task):
 
 
 def by_confidence(confidence_B, right_B):
-    """What the mean promises and what it keeps, in percent: a point for each bin of ECE that has examples."""
+    """The mean's confidence and accuracy, in percent: a point for each bin of ECE that has examples."""
     bin_B = binned(confidence_B)
     promised, kept = (by_group(each_B, bin_B, range(BINS)) for each_B in (confidence_B, right_B))
     count = bin_B.bincount(minlength=BINS).tolist()

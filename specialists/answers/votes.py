@@ -1,8 +1,8 @@
-"""A task in which ten people voted: an answer is right by a share, and each is asked for on its own.
+"""A task in which ten people voted: an answer is right by a share, and each is predicted on its own.
 
-`target_B` is (B, 2, A): places of the answers that got any, and how right each is, 0 to 1; where there are
-fewer than A, the place 0 with nothing. A member says a probability for each answer, and they need not add
-up to 1. What is said here of distributions is therefore a sum over answers of what holds of a coin.
+`target_B` is (B, 2, A): places of the answers that got votes, and how right each is, 0 to 1; unused places
+hold 0 and 0. A member gives each answer a probability, and these need not add up to 1. A formula for
+distributions therefore becomes a sum over answers, each of which is a coin.
 
 M members, B batch, C answers, A answers with votes; any number of dimensions may stand before C
 """
@@ -41,22 +41,22 @@ def distribution(logits_MBC):
 
 
 def logits(probability_BC):
-    """What has this distribution."""
+    """Logits that have this distribution."""
     return probability_BC.clamp(1e-6, 1 - 1e-6).logit()
 
 
 def logs(probability_BC):
-    """What `divergence` compares, of a distribution."""
+    """A distribution in the form that `divergence` compares."""
     return softened(logits(probability_BC), 1.0)
 
 
 def uniform(logits_MBC):
-    """KL(uniform || p): of each answer, KL(1/2 || p)."""
+    """KL(uniform || p): the sum of KL(1/2 || p) over answers."""
     return -(math.log(2) + (F.logsigmoid(logits_MBC) + F.logsigmoid(-logits_MBC)) / 2).sum(-1)
 
 
 def drawn(logits_MBC, generator):
-    """The loss if it were drawn at random whether each answer is right."""
+    """The loss of answers that are right or wrong at random."""
     share_MBC = torch.rand(logits_MBC.shape, generator=generator, device=logits_MBC.device).round()
     return F.binary_cross_entropy_with_logits(logits_MBC, share_MBC, reduction="none").sum(-1)
 

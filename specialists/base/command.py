@@ -14,7 +14,7 @@ from safetensors import SafetensorError
 
 from specialists.base.files import RECENT
 
-LONGEST = 1000  # characters of what is said of a mistake
+LONGEST = 1000  # characters of an error message
 
 
 def run(main):
@@ -80,7 +80,7 @@ def _end(name, reason, code=1):
 
 
 def _unforeseen(error):
-    """What nobody thought of, like a file of the pipeline changed by hand: where it happened."""
+    """Where an unforeseen error happened, for instance after a file of the pipeline was changed by hand."""
     code = Path(__file__).parents[2]
     ours = ("specialists", "stages", "tools")
     places = [

@@ -1,7 +1,7 @@
-"""What computed a number, and what that took: kept beside the number, because it differs from run to run.
+"""What computed a number, and what that took. It differs from run to run, so it is kept beside the number.
 
-metrics/environment/NAME.json is committed and speaks of the bytes in git: who computes the same bytes again
-leaves it as it is. Each run's own record is in scratch/ran/NAME.json.
+metrics/environment/NAME.json is committed and describes the run that made the bytes in git: computing the
+same bytes again leaves it as it is. Each run's own record is in scratch/ran/NAME.json.
 """
 
 import platform
@@ -13,12 +13,12 @@ import torch
 
 from specialists.base.files import md5, read_json, write_json
 
-# What tells machines of one name apart, of all that torch knows of a processor.
+# Of what torch knows of a processor, this tells machines of one name apart.
 CAPABILITIES = ("avx2", "avx512_f", "avx512_bf16", "avx512_fp16", "avx10_1", "amx_bf16", "amx_fp16")
 
 
 def write(name, seconds, made, **more):
-    """The machine, the time and the peak memory that it took to make a file, which is known by its md5."""
+    """Record the machine, time and peak memory that made a file; its md5 identifies the file."""
     memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024
     spent = {"wall_seconds": round(seconds, 1), "peak_memory_mib": memory}
     record = machine() | spent | {"threads": torch.get_num_threads(), "made": md5(made)} | more
@@ -29,7 +29,7 @@ def write(name, seconds, made, **more):
 
 
 def machine():
-    """This machine in the words that matter for a number."""
+    """What of this machine matters for a number."""
     return {
         "processor": torch.cuda.get_device_name() if torch.cuda.is_available() else _processor(),
         "capabilities": capabilities(),

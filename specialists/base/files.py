@@ -11,7 +11,7 @@ from zipfile import BadZipFile
 
 from safetensors import SafetensorError
 
-# What readers of arrays trip over in files that are damaged: numpy parses a header as Python.
+# Errors of array readers on damaged files: numpy parses a header as Python.
 DAMAGED = (
     *(OSError, EOFError, ValueError, KeyError, OverflowError, RecursionError),
     *(SyntaxError, TokenError, SafetensorError, BadZipFile),
@@ -21,7 +21,7 @@ RECENT = []  # what was read last, for an error that nobody foresaw
 
 @contextmanager
 def replacing(path):
-    """Yield a draft beside `path`, which takes the name `path` if the block ends well and goes if not."""
+    """Yield a draft beside `path`; it takes that name if the block ends well, else it is removed."""
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
     draft = path.with_name(f".{path.name}.{os.getpid()}.tmp")

@@ -1,9 +1,9 @@
 """params.yaml -> arguments, strictly: the signature of what a section configures is the section's schema.
 
 A section is bound to the dataclass, class or function that it sets up (`read("world", World)`,
-`configure("methods.cmcl", cmcl)`). Its keys are the fields of a dataclass, the keyword-only parameters of
-anything else. A key that is unknown, one that is missing and a value of another type are errors of one line
-that name the place.
+`configure("methods.cmcl", cmcl)`). Its keys are the fields of a dataclass, or the keyword-only parameters of
+anything else. An unknown key, a missing key or a value of another type is an error of one line that names
+the place.
 """
 
 import inspect
@@ -58,14 +58,14 @@ def configure(section, function, beside=(), path="params.yaml"):
 
 
 def optional(section, key, kind, default, path="params.yaml"):
-    """What stands under a key that a section may leave out."""
+    """The value of a key that a section may leave out."""
     settings = _section(section, path)
     there = isinstance(settings, dict) and key in settings
     return read(f"{section}.{key}", kind, path=path) if there else default
 
 
 def seen():
-    """All that this process has read of params.yaml: what can have decided its result."""
+    """All that this process has read of params.yaml, and that can have decided its result."""
     return dict(_seen)
 
 

@@ -1,8 +1,8 @@
-"""The same bits on every x86-64 with AVX2: what must be said before torch and numpy load.
+"""The same bits on every x86-64 with AVX2: variables that must be set before torch and numpy load.
 
-Both choose their kernels by processor when they load. These variables hold them to what all processors have;
-large products go through oneDNN at full speed (networks/portable.py), which adds in an order that no
-processor changes.
+Both choose their kernels by processor when they load. These variables hold them to what all processors have.
+Large products go through oneDNN at full speed (networks/portable.py), which adds in the same order on every
+processor.
 """
 
 import os
@@ -20,7 +20,7 @@ VARIABLES = {
 
 
 def announce(path="params.yaml"):
-    """Set the variables if params.yaml asks for it and it is not too late, which `announced` tells."""
+    """Set the variables if params.yaml asks for it and it is not too late; `announced` tells whether."""
     if wanted(path) and not {"torch", "numpy"} & sys.modules.keys():
         os.environ.update(VARIABLES)
 

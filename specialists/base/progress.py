@@ -1,4 +1,4 @@
-"""How far training is: a bar with the time left on a terminal, a line per epoch elsewhere."""
+"""Progress of training: a bar with the time left on a terminal, a line per epoch elsewhere."""
 
 import sys
 import time

@@ -1,4 +1,4 @@
-"""Data sets, a folder each, and what was prepared of one, for whatever trains and evaluates on it.
+"""Data sets, a folder each, and the prepared data that training and evaluation read.
 
 A folder has official.py (the published format), stand_in.py (a small one of our own in that format),
 prepare.py (from the format to what networks read), perhaps picture.py (a question with its picture, for

@@ -14,7 +14,7 @@ ENDLESS = (stat.S_IFIFO, stat.S_IFSOCK, stat.S_IFCHR, stat.S_IFBLK)
 
 @contextmanager
 def replacing(folder):
-    """Yield an empty draft beside `folder`, which takes its name if the block ends well and goes if not."""
+    """Yield an empty draft beside `folder`; it takes that name if the block ends well, else it is removed."""
     folder = Path(folder)
     folder.parent.mkdir(parents=True, exist_ok=True)
     # named by process: a worker that outlives a killed run must not write into this one's

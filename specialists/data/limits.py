@@ -2,7 +2,7 @@
 
 
 def within(settings, limits):
-    """Refuse settings of which one is outside {name: (least, most)}."""
+    """Refuse a setting outside its limits, {name: (least, most)}."""
     for name, (least, most) in limits.items():
         value = getattr(settings, name)
         if not least <= value <= most:

@@ -1,4 +1,4 @@
-"""In which order questions come: alike in length within a batch, for a network computes the padding too."""
+"""The order of questions: alike in length within a batch, because a network computes the padding too."""
 
 import torch
 

@@ -13,7 +13,7 @@ import numpy as np
 from PIL import Image, ImageOps, UnidentifiedImageError
 
 LONGEST_SIDE, MOST_BYTES = 4096, 32 << 20
-# What Pillow raises of one PNG or another that is broken.
+# What Pillow raises for broken PNGs.
 BROKEN = (
     *(OSError, SyntaxError, ValueError, IndexError, AssertionError, struct.error),
     Image.DecompressionBombError,
@@ -33,7 +33,7 @@ def read(path, size, formats=("PNG",)):
 def decode(content, size, name="image", formats=("PNG",)):
     """((H, W, 3) uint8 pixels resized to size = (H, W), the (height, width) of the file, turned upright)"""
     expected = f"expected a {' or '.join(formats)}"
-    # What Pillow says of pictures that it reads all the same. catch_warnings would not be safe among threads.
+    # Pillow warns of pictures that it reads all the same. catch_warnings would not be safe among threads.
     warnings.filterwarnings("ignore", module="PIL[.]")
     try:
         if len(content) > MOST_BYTES:
@@ -51,6 +51,6 @@ def decode(content, size, name="image", formats=("PNG",)):
 
 
 def _resized(image, size):
-    if image.mode.startswith("I"):  # 16 bits of grey, of which convert would clip the upper 8
+    if image.mode.startswith("I"):  # 16 bits of grey; convert would clip the upper 8
         image = image.point(lambda grey: grey / 256).convert("L")
     return np.array(image.convert("RGB").resize(size[::-1], Image.Resampling.BILINEAR))

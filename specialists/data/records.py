@@ -1,5 +1,6 @@
-"""The records of one array in a large JSON file, one at a time, so that they never fill the memory; and where
-a record stands, for the errors about it.
+"""The records of one array in a large JSON file, one at a time, so that they never fill the memory.
+
+`Place` says where a record stands, for the errors about it.
 """
 
 import json

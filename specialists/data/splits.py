@@ -1,4 +1,4 @@
-"""Three splits: what trains, what every choice is made on (held out of train), what is reported."""
+"""Three splits: train; select, held out of it for every choice; report, for the tables."""
 
 import numpy as np
 import torch
@@ -7,7 +7,7 @@ SPLITS = ("train", "select", "report")
 
 
 def hold_out(images, share, generator, split="select"):
-    """split_I of the official train: a random share of the images is of another split, the rest is train."""
+    """split_I of the official train: a random share of the images goes to `split`, the rest is train."""
     count = round(images * share)
     if not 0 < count < images:
         raise ValueError(f"{split}: {share} of {images} train images is {count}: nothing is left on one side")

@@ -87,7 +87,7 @@ def _tensors(path):
             found = torch.load(path, map_location="cpu", weights_only=True)
     except FileNotFoundError:
         raise ValueError(f"{path}: not found; features.weights names a file of weights") from None
-    except Exception as error:  # whatever a parser trips over in a foreign file
+    except Exception as error:  # a parser may raise anything on a foreign file
         reason = " ".join(str(error).split())[:120]
         raise ValueError(f"{path}: not a file of tensors ({type(error).__name__}: {reason})") from None
     if not isinstance(found, dict) or not all(isinstance(name, str) for name in found):

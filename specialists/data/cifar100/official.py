@@ -50,7 +50,7 @@ def _unpickled(path, md5):
         raise ValueError(f"{path}: md5 {found}, expected {md5} (data.official is true); {GET} again")
     try:
         tree = _Unpickler(io.BytesIO(content)).load()
-    except Exception as error:  # whatever a parser trips over in a foreign file
+    except Exception as error:  # a parser may raise anything on a foreign file
         reason = " ".join(str(error).split())[:120]
         raise ValueError(f"{path}: not a pickle of CIFAR-100 ({type(error).__name__}: {reason})") from None
     if not isinstance(tree, dict):

@@ -1,6 +1,6 @@
 """A small CIFAR-100 of our own: a superclass is a grating of one direction and pitch, its 5 classes colours.
 
-Phase, contrast, brightness and noise differ from image to image, so that a class is learnt and not looked up.
+Phase, contrast, brightness and noise differ from image to image, so that a class cannot be looked up.
 """
 
 import colorsys

@@ -1,7 +1,7 @@
 """CIFAR-100 under data.root -> a folder that every CIFAR network reads; its files are described in read.py.
 
 Of the official train, data.select images of every class are held out for selection (select), the others are
-train; the official test is report. What is fitted, is fitted on train.
+train; the official test is report. Everything is fitted on train.
 """
 
 from dataclasses import dataclass
@@ -84,7 +84,7 @@ def hold_out(label_N, count, seed):
 
 
 def whitened(pixels, train, kind):
-    """(N, 32, 32, 3) bf16, a chunk at a time: fitting takes three times train in float64 as it is."""
+    """(N, 32, 32, 3) bf16, a chunk at a time: fitting alone takes three times train in float64."""
     prepare = whitening.KINDS[kind](_values(pixels[train]))
     chunks = (pixels[i : i + CHUNK] for i in range(0, len(pixels), CHUNK))
     parts = [prepare(_values(chunk)).bfloat16() for chunk in chunks]

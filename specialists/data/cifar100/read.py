@@ -27,7 +27,7 @@ class Images:
         return self.columns[split].cpu()
 
     def order(self, batch, generator):
-        """A permutation of train in full batches, whose fixed shape compiled code wants; the rest waits."""
+        """A permutation of train in full batches, for compiled code wants one shape; the rest is left out."""
         order = torch.randperm(len(self.columns["train"]), generator=generator)
         return order[: max(len(order) - len(order) % batch, min(batch, len(order)))]
 

@@ -1,4 +1,4 @@
-"""Images into what a network reads, as learnt from the training images: `zca` (CMCL, MCL-KD) or `standard`.
+"""How images are normalised, learned from the training images: `zca` (as in CMCL, MCL-KD) or `standard`.
 
 N images, D = 3072 their values (32 x 32 pixels of red, green, blue), in float64, which makes both repeatable
 """

@@ -63,7 +63,7 @@ def _places(path):
             found = _Plain(file).load()
     except FileNotFoundError:
         raise ValueError(f"{beside}: not found; it says which image is where in {path.name}") from None
-    except Exception as error:  # whatever a parser trips over in a foreign file
+    except Exception as error:  # a parser may raise anything on a foreign file
         reason = " ".join(str(error).split())[:120]
         raise ValueError(f"{beside}: not a pickled dict ({type(error).__name__}: {reason})") from None
     if not isinstance(found, dict) or {type(each) for pair in found.items() for each in pair} != {int}:
