@@ -4,8 +4,8 @@ import os
 import sys
 from pathlib import Path
 
-# The checkout that holds the current folder counts: DVC runs queued experiments in copies of the repository,
-# while the installed project is the one that was copied.
+# The checkout that holds the current folder counts, not the installed project: DVC runs queued experiments in
+# copies of the repository.
 _here = Path(__file__).resolve().parents[1]
 _nearest = next(
     (up for up in (Path.cwd(), *Path.cwd().parents) if (up / "stages/__init__.py").exists()), _here

@@ -1,7 +1,7 @@
 """python -m stages.base NETWORK MEMBER SEED
 
-Train one base model (a generalist, phi_m of Eq. 4) on the whole training set, and write its logits on it: the
-teacher is a constant, so no later stage runs it.
+Train one base model (a generalist, phi_m of Eq. 4) on the whole training set, and write its logits on that
+set. The teacher is a constant, so no later stage runs it.
 
 reads   params: compute, networks.NETWORK, base; data/features
 writes  models/base/NETWORK-sSEED/mMEMBER.safetensors, and .npy: its logits on train, fp16;

@@ -1,10 +1,10 @@
 """python -m stages.code
 
-Check what params.yaml names before anything trains, and list the code that each kind of stage, each network,
-each method and each format of data can run, as far as this pipeline has stages that do. Every other stage
-depends on one to four of these lists: a digest each, which comments and docstrings do not change.
+Check what params.yaml names before anything trains. List the code that each kind of stage, each network, each
+method and each format of data of this pipeline can run. Every other stage depends on one to four of these
+lists. A list is a digest, which comments and docstrings do not change.
 
-It runs with every `dvc repro`, in half a second, and stales nothing where the digests are the same.
+It runs with every `dvc repro`, in half a second. Where digests stay the same, no stage becomes stale.
 
 reads   params.yaml; stages/**/*.py, specialists/**/*.py, accepted.csv
 writes  code/STAGE.txt, code/networks/ROW.txt, code/methods/ROW.txt; of the formats of specialists/data:

@@ -1,8 +1,8 @@
 """python -m stages.cost NETWORK CELL OTHER_NETWORK OTHER_CELL
 
 What one answer of two cells costs, given the features of the image: parameters, floating-point operations of
-the longest question, and the milliseconds of a batch of 1 and of 64, measured in one run. These differ from
-run to run, so they stand beside the machine, where they stay as long as the costs that do not differ.
+the longest question, and the milliseconds of a batch of 1 and of 64, measured in one run. Milliseconds differ
+from run to run, so they are kept beside the machine, until one of the other costs changes.
 
 reads   params: compute, networks.NETWORK, networks.OTHER_NETWORK; data/features, models/CELL.safetensors,
         models/OTHER_CELL.safetensors

@@ -1,7 +1,6 @@
 """python -m stages.distill NETWORK SEED CELL
 
-Distil the ensemble of cell `distill.teacher` into one student of the same network, trained from its own
-start.
+Distil the ensemble of cell `distill.teacher` into one student of the same network, which starts untrained.
 
 reads   params: compute, networks.NETWORK, distill; data/features, models/cells/TEACHER-sSEED.safetensors
 writes  models/CELL.safetensors, an ensemble of one; metrics/curves/CELL.json

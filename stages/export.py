@@ -2,7 +2,7 @@
 
 Write a cell with its eyes, its vocabulary and its answers as one ONNX file, from pixels and words to answers:
 in fp32, and with convolutions and LSTM in int8. Both answer the questions of `report`, beside PyTorch. With
---small it has small eyes, and what the student has learned with them.
+--small the cell has small eyes, and the student that learned with them.
 
 reads   params: compute, networks.NETWORK, features.eyes, features.longest, features.scene_cnn, data.root;
         data/features, models/CELL.safetensors, models/answers/CELL.safetensors; with --small also
@@ -67,7 +67,7 @@ def main(network: str, cell: str, name: str, *, small: bool = False):
 
 
 def made(model, train, about):
-    """The two files, of which the second is scaled to some questions of train."""
+    """The two files; the second is scaled to some questions of train."""
     few = range(0, len(train.text), -(-len(train.text) // CALIBRATION))
     examples = [asked(train, row, about) for row in few]
     whole = exported(model := folded(model), examples[0])
@@ -76,7 +76,7 @@ def made(model, train, about):
 
 @torch.no_grad()
 def by_torch(model, data, report, about):
-    """The answer to every question of report, from its pixels; some at once, which saves steps of LSTMs."""
+    """The answer to every question of report, from its pixels; in batches, which saves steps of LSTMs."""
     rows, said = data.rows("report"), []
     for part in tqdm(torch.arange(len(rows)).split(TOGETHER), "PyTorch", disable=None):
         (_, *words), _ = data.batch(rows[part])
@@ -93,7 +93,7 @@ def by_file(content, report, about):
 
 
 def compared(answers, others, label):
-    """Percent that are right, and that are the same as others."""
+    """Percent of the answers that are right, and percent that equal the others."""
     return {
         "top1": 100 * float((answers == label).mean()),
         "same_as_torch": 100 * float((answers == others).mean()),

@@ -1,6 +1,6 @@
 """python -m stages.imitate
 
-Small eyes for a student that is to be used, taught by those that made the features; and what they see.
+Teach small eyes for the student that is used, by the eyes that made the features; write what they see.
 
 reads   params: compute, features.eyes, features.scene_cnn, distill.small_eyes; data.root, data/features
 writes  data/small: data/features as these eyes see it; metrics/small_eyes.json: what a picture costs both,
@@ -48,7 +48,7 @@ def main():
 
 
 def look(eyes, wide, data, train, report):
-    """Write data/small; returns how well the wide eyes read from it the pictures of report."""
+    """Write data/small; returns how well the heads of the wide eyes read report from it."""
     with replacing(sight.SMALL) as draft:
         files = [draft / name for name in ("images.npy", "questions.safetensors", "eyes.safetensors")]
         with open(files[0], "wb") as file:

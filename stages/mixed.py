@@ -1,8 +1,8 @@
 """python -m stages.mixed NETWORK SEED
 
 Train one network in fp32 and in mixed precision, one after the other on one machine: in bf16, and on a GPU in
-fp16 with its loss scaled. Each kind of processor rounds these in its own way, so what they find stands beside
-the machine, like the seconds that each takes; they stay as long as what fp32 finds.
+fp16 with its loss scaled. Each kind of processor rounds bf16 and fp16 in its own way. Their results are
+therefore kept beside the machine, like the seconds that each takes, until the result of fp32 changes.
 
 reads   params: compute, networks.NETWORK, budgets.base; data/features
 writes  metrics/mixed.json: accuracy of fp32 in percent on report, in all and by type;

@@ -1,7 +1,7 @@
 """python -m stages.official
 
-The cells of the table by the metric of VQA v2 itself, from what people wrote instead of targets: in all, by
-type of answer and of question, and for pairs of pictures about which one question has two answers.
+Score the cells of the table by the metric of VQA v2 itself, against what people wrote instead of targets: in
+all, by type of answer and of question, and for pairs of pictures about which one question has two answers.
 
 reads   params: table, data.root; data/features, models/answers/cells, annotations and pairs under data.root
 writes  models/results/CELL.json: answers to the questions of report, in the official form;

@@ -1,7 +1,7 @@
 """python -m stages.paired NETWORK
 
-Compare every row of a network with the rows that leave nobody out, IE and IE+ among them: by how many points
-its answers to `report` are better, paired over examples and seeds, with an interval of 95 %.
+Compare every row of a network with its generalists, such as IE and IE+: by how many points its answers to
+`report` are better, paired over examples and seeds, with an interval of 95 %.
 
 reads   params: table, data.format; data/features, models/answers
 writes  metrics/paired/NETWORK.json

@@ -1,8 +1,8 @@
 """python -m stages.plots
 
-Draw the table: accuracy against k, top-1 against oracle, calibration; and of its first seed reliability (of
-its first k), curves, accuracy by family. Reads what is committed alone, so that it can be drawn again in any
-clone.
+Draw the table: accuracy against k, top-1 against oracle, and calibration. For its first seed draw curves,
+accuracy by family, and reliability (first k only). It reads only what is committed, so any clone can draw it
+again.
 
 reads   params: table, data.format, and titles from methods; metrics/table.json, metrics/curves,
         metrics/families

@@ -28,7 +28,7 @@ WORDS, ANSWERS, LONGEST, REPEATS = 100, 28, 14, 5
 
 @dataclass(frozen=True)
 class Sizes:
-    """A row of the section `published`: pixels each way, and how many groups are active, 0 for no gates."""
+    """A row of the section `published`: pixels each way, and numbers of active groups, 0 for no gates."""
 
     pixels: int
     active: list[int]
@@ -60,7 +60,7 @@ def measured(row, pixels, active):
         "multiplications": {"convolutions": convolutions, "gates": gates},
         "flops": cost.flops(made, *asked),
     }
-    with plain():  # the layers of torch, for those of portable.py are slow with more than 512 inputs
+    with plain():  # portable.py's layers are slow with more than 512 inputs
         torch.backends.mkldnn.enabled = True
         return found, cost.latency(made, *asked, repeats=REPEATS)
 

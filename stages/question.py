@@ -34,8 +34,8 @@ def main(network: str):
 
 
 def clearest(logits, prepared):
-    """The question of report on which the last method most clearly says what the others do not: where it
-    stands there, its row and its target."""
+    """(place in report, row, target) of the question on which the last method most clearly says what the
+    others do not."""
     rows, task = prepared.rows("report"), prepared.task
     target_B = prepared.targets(rows)
     *others, last = ((-task.nll(mean(each, task), target_B)).exp() for each in logits.values())
@@ -44,7 +44,7 @@ def clearest(logits, prepared):
 
 
 def distributions(logits, place, target_1, prepared):
-    """(title -> what each member says, which is surest, what their mean says; the right answer)"""
+    """(title -> (what each member says, the surest member, what their mean says), the right answer)"""
     task, answers, shown = prepared.task, prepared.meta["answers"], {}
     for title, logits_MBC in logits.items():
         one_M1C = logits_MBC[:, place : place + 1]

@@ -23,7 +23,7 @@ def main(name: str):
         return
     picture = official.read(read("data.root", str), "val").images[0]
     with reachable(), alone():
-        from specialists.serving.served import register  # which loads mlflow, for which --help need not wait
+        from specialists.serving.served import register  # loads mlflow, which --help does not need
 
         version = register(Store(), name, f"models/onnx/{name}-int8.onnx", picture)
         print(f"models:/{name}@champion is version {version}")

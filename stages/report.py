@@ -19,7 +19,7 @@ from specialists.tables.titles import group, titles
 
 
 def main():
-    from specialists.tables import figures  # half a second, which verify need not wait for
+    from specialists.tables import figures  # half a second, which verify saves
 
     axes, made = read("table", Table), tables()
     called, kind = titles(load()["methods"]), group(read("data.format", str))
@@ -35,7 +35,7 @@ def main():
 
 
 def tables():
-    """The table as its cells make it, by the ending of the file."""
+    """Ending of the file -> the table, computed from its cells."""
     axes, called = read("table", Table), titles(load()["methods"])
     metrics = {name: read_json(f"metrics/cells/{name}.json") for name in axes.cells()}
     rows = table(axes, metrics, published())

@@ -1,8 +1,8 @@
 """python -m stages.routing NETWORK NAME
 
-What the gates of a network choose on report, and what an answer of it costs: multiplications by our own
-count, operations as torch counts them, the milliseconds of a batch of 1 and of 64. These differ from run to
-run, so they stand beside the machine, where they stay as long as the costs that do not differ.
+What the gates of a network choose on report, and what its answer costs: multiplications by our own count,
+operations as torch counts them, the milliseconds of a batch of 1 and of 64. Milliseconds differ from run to
+run, so they are kept beside the machine, until one of the other costs changes.
 
 reads   params: compute, networks.NETWORK; data/features, models/NAME.safetensors
 writes  metrics/routing/NAME.json: `multiplications` of the convolutions and of the gates, `flops` of all,
@@ -50,7 +50,7 @@ def main(network: str, name: str):
 
 
 def watched(gates, answering):
-    """The weight_BG that each gate gave to the groups of all that was asked meanwhile."""
+    """The weight_BG that each gate gives to its groups while `answering` runs."""
     found = {gate: [] for gate in gates}
     hooks = [gate.register_forward_hook(lambda gate, _, out: found[gate].append(out[0])) for gate in gates]
     answering()
@@ -60,7 +60,7 @@ def watched(gates, answering):
 
 
 def used(weight_BG, family_B, families):
-    """Of each family that was asked, the share of its questions for which each group counts; else nothing."""
+    """Of each family that was asked, the share of its questions for which each group counts."""
     count_BG, found = (weight_BG > 0).double(), []
     for family in range(families):
         mine_B = family_B == family

@@ -1,7 +1,7 @@
 """python -m stages.single NETWORK SEED NAME [--budget ROW] [--boxes K] [--teacher FILE]
 
 Train one network alone, by a tactic: another network, another budget (delayed updates), K boxes of an image,
-or taught by logits on train that another network wrote. Accuracy is by type of answer.
+or a teacher, whose logits on train are in FILE. Accuracy is by type of answer.
 
 reads   params: compute, networks.NETWORK, budgets.ROW (`base` if none is named); with --teacher taught;
         data/features

@@ -19,7 +19,7 @@ from specialists.tables.table import over
 
 @dataclass(frozen=True)
 class Singles:
-    """The section `singles`: which networks alone, and of one `network` which boxes and budgets."""
+    """The section `singles`: networks that train alone, and the boxes and budgets of one `network`."""
 
     seeds: list[int]
     networks: list[str]

@@ -24,7 +24,7 @@ from specialists.tables.titles import group
 
 @dataclass(frozen=True)
 class Singles:
-    """The section `singles`: which networks alone, and the one that sees nothing."""
+    """The section `singles`: networks that train alone, and the one that sees nothing."""
 
     seeds: list[int]
     networks: list[str]
@@ -80,7 +80,7 @@ def metrics(name):
 
 
 def beside(name):
-    """What stands beside the machine, measured with the metrics of today."""
+    """What was measured on the machine, if it belongs to today's metrics."""
     path = f"metrics/environment/{name}.json"
     found = read_json(path)
     if found.get("made") != md5(f"metrics/{name}.json"):

@@ -1,8 +1,8 @@
 """python -m stages.specialize NETWORK METHOD K SEED CELL
 
-Specialise the base models: each example is learned by the K members for which that is cheapest, and the rest
-pay what METHOD asks of them (Eq. 4). Generalists leave nobody out: for IE, the base models as they are, and
-IE+, which trains them on, K is the number of members whatever is given. K may be `all`.
+Specialise the base models: the K members that learn an example most cheaply learn it, and the rest pay what
+METHOD asks of them (Eq. 4). Generalists leave nobody out: K is the number of members, whatever is given. They
+are IE, the base models as they are, and IE+, which trains them on. K may be `all`.
 
 reads   params: compute, networks.NETWORK, methods.METHOD, specialize, table.members; data/features,
         models/base/NETWORK-sSEED

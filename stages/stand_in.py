@@ -1,6 +1,6 @@
 """python -m stages.stand_in: a small data set of our own -> data/stand_in, in the official format.
 
-For whoever has no data. What it looks like is said in specialists/data/FORMAT/stand_in.py.
+It needs no download. specialists/data/FORMAT/stand_in.py says what it looks like.
 
 reads   params: data.format, world
 writes  data/stand_in

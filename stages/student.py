@@ -1,9 +1,9 @@
 """python -m stages.student NETWORK METHOD TEACHER SEED CELL [--small]
 
 Train one small NETWORK as row METHOD of the students' table says: alone, by plain distillation from an
-ensemble, or imitating also what that makes of each modality. With --small the student that CELL is learns on
-with what small eyes see: by plain distillation with the teacher, alpha and temperature of METHOD, whatever
-else it has learned by.
+ensemble, or by imitating what the ensemble makes of each modality, too. With --small the student of CELL
+learns on from what small eyes see. Then it learns by plain distillation, with the teacher, alpha and
+temperature of METHOD, whatever METHOD is.
 
 reads   params: compute, networks.NETWORK, distill.methods.METHOD, distill.budgets; data/features,
         models/teachers/TEACHER.safetensors; with --small distill.adapt instead of distill.budgets,

@@ -17,7 +17,7 @@ from stages.report import write
 
 
 def main():
-    from specialists.tables.figures import save  # half a second, which verify need not wait for
+    from specialists.tables.figures import save  # half a second, which verify saves
 
     made = tables()
     write(made)
@@ -26,7 +26,7 @@ def main():
 
 
 def tables():
-    """The table as its cells make it, by the ending of the file."""
+    """Ending of the file -> the table, computed from its cells."""
     axes, network = read("table", students.Axes), read("distill.network", str)
     teacher = read("network", str), read("method", str), read("k", int)
     rows = [teacher, *((network, student, None) for student in axes.students)]

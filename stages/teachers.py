@@ -1,7 +1,7 @@
 """python -m stages.teachers NETWORK METHOD SEED CELL
 
-What the members of an ensemble say on the training set, to both modalities and to each alone, and which
-member each example is assigned to by METHOD with k = 1. Teachers are constant: no later stage runs them.
+Write what the members of an ensemble say on the training set, to both modalities and to each alone, and the
+member to which METHOD with k = 1 assigns each example. Teachers are constant: no later stage runs them.
 
 reads   params: compute, networks.NETWORK, methods.METHOD, table.members; data/features,
         models/CELL.safetensors, models/base/NETWORK-sSEED
@@ -46,7 +46,7 @@ def main(network: str, method: str, seed: int, cell: str):
 
 
 def assigned(how, logits_MNC, base_MNC, target_N, task, seed):
-    """chosen_MN; of generalists, who are all chosen, the one that is surest of the answer."""
+    """chosen_MN; generalists are all chosen, so here it is the one that is surest of the answer."""
     task_MN = task.loss(logits_MNC, target_N)
     if how.generalist:
         return assign(task_MN, 1)

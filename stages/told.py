@@ -1,7 +1,7 @@
 """python -m stages.told NETWORK SEED
 
 Train a teacher that is told the answer to each question, beside image and question. What it says is no
-result: it is written for the training set alone, and of the other splits nothing is ever computed.
+result: it is written for the training set alone, and is never computed for the other splits.
 
 reads   params: compute, networks.NETWORK, budgets.told; data/features
 writes  models/told/NETWORK-sSEED.npy: its logits on train, fp16; metrics/curves/told/NETWORK-sSEED.json: its

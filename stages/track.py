@@ -64,7 +64,7 @@ def new(state):
 
 
 def show(store, state, tags):
-    """Log what is new in one state; the run of its table, or None for that of an experiment."""
+    """Log what is new in one state; returns the run of its table, or None for an experiment."""
     tags = tags | {"dataset": state.dataset}
     parent = None if tags["experiment"] else store.parent([state.table, state.inputs], tags)
     for title, content in state.rows.items():
@@ -87,7 +87,7 @@ def past():
 
 
 def committed():
-    """The commit that holds these numbers, if one does: the last that changed dvc.lock."""
+    """The last commit that changed dvc.lock, if it holds these numbers."""
     if subprocess.run(["git", "rev-parse", "--quiet", "--verify", "HEAD"], capture_output=True).returncode:
         return "uncommitted"
     if output("git", "status", "--porcelain", "--", "dvc.lock", "metrics").strip():

@@ -1,7 +1,7 @@
 """python -m stages.votes SEED
 
-Many networks as one: the first 1, 5, ... of the base models of SEED and of more single ones, by the mean of
-what they say (Eq. 7), by the majority and by voting on the type of the answer first, beside their oracle. The
+Many networks as one: the first 1, 5, ... of the base models of SEED and of more single ones. They answer by
+their mean (Eq. 7), by the majority, and by voting on the type of the answer first, beside their oracle. The
 type of an answer was learned on train.
 
 reads   params: compute, networks, table.members, votes; data/features, models/base, models/more
@@ -24,7 +24,7 @@ from specialists.networks import builder
 
 @dataclass(frozen=True)
 class Votes:
-    """The section `votes`: seeds of single networks beside the base models, and how many of all vote."""
+    """The section `votes`: seeds of more single networks, and the numbers of networks that vote."""
 
     network: str
     more: list[int]

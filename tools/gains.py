@@ -19,7 +19,7 @@ HEAD = ["table", "network", "method", "k", "seeds", "over IE", "over its control
 
 
 def draw(root):
-    from specialists.tables import figures, forest  # half a second, which verify need not wait for
+    from specialists.tables import figures, forest  # half a second, which verify saves
 
     if not (found := list(gains(root))):
         return

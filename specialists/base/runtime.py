@@ -38,7 +38,7 @@ _mode = None  # until `setup`
 
 
 def setup(compute, convolutions=False):
-    """Make this process compute as `compute` says; no denormals, in which MCL's saturated softmax crawls."""
+    """Make this process compute as `compute` says. No denormals: MCL's saturated softmax crawls in them."""
     global _mode
     _mode = compute.mode
     if _mode == "portable":

@@ -10,7 +10,7 @@ WORD = re.compile(r"\w+|;")
 
 
 def tokenize(question):
-    """Lower-case words; the semicolon, which divides a premise from its question, is one, other signs go."""
+    """Lower-case words. The semicolon, between a premise and its question, counts as one; other signs go."""
     return WORD.findall(question.lower())
 
 

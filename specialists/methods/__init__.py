@@ -1,9 +1,9 @@
-"""One method a file. What its `loss` asks for by name is what it is given:
+"""One method a file. Its `loss` is given what its parameters name:
 
     task_MB        what each member pays for an example that it learns
     logits_MBC     what each member says
-    teacher_MBC    what the base model that it started from says; who does not ask needs no teachers
-    k              how many members learn an example; who does not ask leaves nobody out: a generalist
+    teacher_MBC    what the base model of each member says; a method that does not ask needs no teachers
+    k              how many members learn an example; a method that does not ask is a generalist
     generator      of random numbers
     task           what a right answer is: a file like specialists/answers/label.py
     *, settings    those of its row in params.yaml
@@ -58,7 +58,7 @@ class Method:
 
 
 def _untrained():
-    """The loss of who is not trained."""
+    """The loss of a method that does not train."""
 
 
 def _file(name):

@@ -15,8 +15,8 @@ def loss(task_MB, logits_MBC, k, generator, task, *, beta: float, form: str):
 def other(logits_MBC, generator, task, *, beta, form):
     """Eq. 3: a member that is not chosen must not know the answer: beta KL(uniform || p_m).
 
-    `exact` is the equation. `stochastic` has its value with the gradient of the loss of an answer drawn at
-    random, which is Eq. 3's in expectation; the authors train so.
+    `exact` is the equation. `stochastic` has its value, but the gradient of the loss of an answer drawn at
+    random, which in expectation is Eq. 3's; the authors train so.
     """
     if not beta >= 0:
         raise ValueError(f"beta: {beta} is out of range: at least 0")

@@ -1,4 +1,4 @@
-"""IE+: the control of equal budget, base models trained on as long as specialists are, all on everything.
+"""IE+: the control of equal budget, base models trained on for as long as specialists, all on everything.
 
 M members, B batch
 """

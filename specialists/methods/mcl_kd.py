@@ -17,7 +17,7 @@ def other(logits_MBC, teacher_MBC, task, *, beta, temperature, form):
     """Eq. 5: a member that is not chosen imitates the base model that it started from.
 
     `kl` is the equation, beta KL(teacher_m at T || p_m at T), summed over answers. `ce` is the authors' code:
-    the cross-entropy, without the teacher's entropy and divided by C; it has the gradient of kl / C but
+    the cross-entropy, without the teacher's entropy and divided by C. It has the gradient of kl / C, but
     assigns examples differently.
     """
     if logits_MBC.shape != teacher_MBC.shape:

@@ -22,9 +22,9 @@ def network(name):
 
 
 def builder(row, shape, told=False):
-    """What makes the network of a row anew at each call, for data of that shape.
+    """A function that makes a new network of a row at each call, for data of that shape.
 
-    `told`: whether it is told the answers.
+    `told`: whether the network is told the answers.
     """
     section = f"networks.{row}"
     file = network(params.optional(section, "network", str, row))

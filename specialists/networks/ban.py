@@ -14,7 +14,7 @@ RANKS = 3  # of an attention map, in units of the question's size
 
 
 class Network(nn.Module):
-    """Of each glimpse one softmax over all pairs; words keep what each glimpse adds to them.
+    """Each glimpse is one softmax over all pairs; words keep what each glimpse adds to them.
 
     At the published sizes: question 1280, 8 glimpses, embedding 300 twice, classifier 2560.
     """

@@ -15,7 +15,7 @@ ACTIVATIONS = {"relu": nn.ReLU, "swish": nn.SiLU}
 class Question(nn.Module):
     """Word embedding and GRU: its output at every word (B, L, H).
 
-    Padding is to the right: what the GRU does on it comes after the outputs that are read.
+    Padding is to the right, so the GRU reaches it after the outputs that are read.
     """
 
     def __init__(self, words, embedding, size):
@@ -72,7 +72,7 @@ def normal_relu(inputs, outputs):
 
 
 def classifier(inputs, hidden, answers, activation, dropout):
-    """The slides' tactic is its activation, and the dropout that goes with it."""
+    """Its activation, and the dropout that goes with it, are a tactic of the slides."""
     if activation not in ACTIVATIONS:
         raise ValueError(f"activation: {activation!r} is unknown; known: {', '.join(ACTIVATIONS)}")
     layers = normal(inputs, hidden), ACTIVATIONS[activation](), nn.Dropout(dropout), normal(hidden, answers)

@@ -1,5 +1,6 @@
-"""Bottom-up top-down (Anderson et al., 2018), as the winners of the VQA challenge 2017 tell it: the paper's
-network for VQA v2.
+"""Bottom-up top-down (Anderson et al., 2018), as the winners of the VQA challenge 2017 describe it.
+
+It is the paper's network for VQA v2.
 
 B batch, K boxes, F channels, L words, H the question's size, D hidden units, C answers
 """
@@ -10,7 +11,7 @@ from specialists.networks.boxes import Question, classifier, last, normal, norma
 
 
 class Network(nn.Module):
-    """The question attends to boxes; what is seen times what is asked is answered.
+    """The question attends to boxes; the product of what is seen and what is asked gives the answer.
 
     At the published sizes (2048 channels, embedding 300, question and hidden 1024, classifier 2048).
     """

@@ -4,7 +4,7 @@ from torch import nn
 
 
 class Chain(nn.Sequential):
-    """A Sequential whose forward is ours: torch.compile would step over that of torch and compile pieces."""
+    """A Sequential with our own forward: torch.compile would skip torch's and compile pieces."""
 
     def forward(self, x):
         for layer in self:

@@ -1,8 +1,8 @@
 """The counting module of Zhang et al. (arXiv:1802.05766): a number from attention, where boxes overlap.
 
 Attention weights and boxes become a graph whose nodes are boxes and whose edges lead from each box to each.
-An edge goes where two boxes lie on one another (one object, seen twice), and boxes that say the same share
-their weight. What is left is the square of the count.
+An edge is removed where two boxes overlap (one object, seen twice), and boxes that say the same share their
+weight. What remains is the square of the count.
 
 B batch, K boxes, N the best of them, D pieces of a line, C = N + 1 numbers that can be counted to
 """
@@ -24,7 +24,7 @@ def counting(form):
 class Counter(nn.Module):
     """(boxes as corners x1 y1 x2 y2, logits of attention) -> the count as weights of the numbers 0 to N.
 
-    `sharpen` bends weights and distances by x ** (2 (1 - x)) before edges go.
+    `sharpen` bends weights and distances by x ** (2 (1 - x)) before edges are removed.
     """
 
     def __init__(self, most=10, sharpen=False):
@@ -53,7 +53,7 @@ class Counter(nn.Module):
         return between(count_B, self.most) * trust(doubt_B).unsqueeze(1)
 
     def alike(self, edge_BNN, weight_BN, near):
-        """How much two boxes say the same: their weights and all their edges differ little."""
+        """How alike two boxes are: their weights and all their edges differ little."""
         apart_BNNN = (edge_BNN.unsqueeze(2) - edge_BNN.unsqueeze(1)).abs()
         weights_BNN = (weight_BN.unsqueeze(2) - weight_BN.unsqueeze(1)).abs()
         return near(1 - weights_BNN) * near(1 - apart_BNNN).prod(3)
@@ -96,7 +96,7 @@ def root(x):
 
 
 def between(count_B, most):
-    """Weights of the two whole numbers around a count, that are the nearer the heavier."""
+    """Weights of the two whole numbers around a count; the nearer weighs more."""
     count_B = count_B.clamp(0, most)
     number_C = torch.arange(most + 1, device=count_B.device)
     return (1 - (count_B.unsqueeze(1) - number_C).abs()).clamp_min(0)

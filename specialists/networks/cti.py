@@ -1,7 +1,7 @@
 """Compact trilinear interaction (Do et al., 2019): boxes, words and the answer itself attend together.
 
-It is told the answer, so that it can teach and never be a result: `told` marks it, stages/told.py alone
-builds it, and its logits are written for train alone.
+It is told the answer, so it can teach but never be a result. `told` marks it, only stages/told.py builds it,
+and its logits are written for train alone.
 
 B batch, K boxes, F channels, L words, A answers that got votes, H the question's size, D joint units,
 S slices of s units, E = S s, X pairs of a word and an answer, C answers
@@ -70,7 +70,7 @@ class Network(nn.Module):
         image_BKSs, words_BLSs, known_BASs = (
             self.attend[name](part).unflatten(2, (self.slices, -1)) for name, part in parts.items()
         )
-        # in this order, for a product of all at once fills the memory
+        # in this order: a product of all at once would fill the memory
         known_BASss = torch.einsum("basz,sxyz->basxy", known_BASs, self.core_Ssss)
         pair_BLASs = torch.einsum("blsy,basxy->blasx", words_BLSs, known_BASss)
         image_BKE, pair_BXE = self.dropout(image_BKSs).flatten(2), pair_BLASs.flatten(3).flatten(1, 2)

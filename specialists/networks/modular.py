@@ -1,4 +1,4 @@
-"""The gated block of Pahuja et al. (2019): of the groups of a ResNeXt block the question chooses which run.
+"""The gated block of Pahuja et al. (2019): the question chooses which groups of a ResNeXt block run.
 
 B batch, C channels, H W the grid of cells (X in a line), Q the size of the question, A attention units, G
 groups, K of which run, S different choices of groups in a batch
@@ -17,11 +17,11 @@ SETS, WORK = 8, 4e6
 
 
 class Gate(nn.Module):
-    """How much each group counts for a question about an image: nothing, if it is not chosen.
+    """How much each group counts for a question about an image; a group that is not chosen counts nothing.
 
     Appendix B: attention over the grid, what it sees plus the question, ReLU, L1 norm; where all are 0, all
-    groups count the same. `balance` is the squared coefficient of variation of what counts before the others
-    are left out, of the batch's mean or the mean over its samples.
+    groups count the same. `balance` is the squared coefficient of variation of the weights before groups are
+    left out: that of the batch's mean, or the mean of those of its samples.
     """
 
     def __init__(self, channels, cells, question, attention, groups, active, scope):
@@ -36,9 +36,9 @@ class Gate(nn.Module):
         self.groups = Linear(question, groups)
 
     def forward(self, map_BCHW, question_BQ):
-        """weight_BG, and chosen_BK in ascending order; of groups that count the same the first are chosen."""
-        # A cell's features in the size of the question are W_I x; of W_IA W_I x the weights are multiplied
-        # first, and of sum p W_I x the sum is computed first.
+        """weight_BG, and chosen_BK in ascending order; the first of equal groups are chosen."""
+        # A cell's features in the size of the question are W_I x. For W_IA W_I x the weights are multiplied
+        # first, for sum p W_I x the sum is computed first.
         image_YQ = torch.cat([self.image.weight.T, self.image.bias.unsqueeze(0)])  # Y = C + 1
         image_YA = self.of_image(image_YQ)
         image_BAHW = F.conv2d(map_BCHW, image_YA[:-1].T[..., None, None], image_YA[-1])
@@ -68,7 +68,7 @@ class Gate(nn.Module):
 
 
 class Drawn(nn.Module):
-    """Groups that chance chooses, for the same number always the same: what a gate must be better than."""
+    """Random groups, always the same for the same number: what a gate must be better than."""
 
     balance = 0.0
 
@@ -78,7 +78,7 @@ class Drawn(nn.Module):
         self.count, self.active, self.seed = groups, active, seed
 
     def forward(self, map_BCHW, number_B):
-        """weight_BG and chosen_BK as those of a gate, every chosen group counting the same."""
+        """weight_BG and chosen_BK as a gate gives them; every chosen group counts the same."""
         group_G = torch.arange(self.count, device=number_B.device) + self.seed * self.count
         mixed_BG = number_B.unsqueeze(1) * 0x2545F4914F6CDD1D + group_G * 0x9E3779B97F4A7C1
         for shift, factor in ((31, 0x5851F42D4C957F2D), (29, 0x14057B7EF767814F)):
@@ -94,7 +94,7 @@ class Drawn(nn.Module):
 class Block(nn.Module):
     """1x1, 3x3 in groups, 1x1, and a shortcut. With a gate each group's output is weighted.
 
-    In training all groups are computed, so that each has its statistics; else the chosen ones alone.
+    In training all groups are computed, so that each has its statistics; in evaluation only the chosen ones.
     """
 
     def __init__(self, inputs, outputs, groups, width, stride=1, gate=None):
@@ -183,8 +183,8 @@ class Block(nn.Module):
 class Stack(nn.Module):
     """A convolution of pixels, then blocks, each (outputs, width, stride) of `steps`.
 
-    `gate(inputs, cells, place)` is the gate of a block, or None. `balance`: what gates cost if they do not
-    use their groups alike.
+    `gate(inputs, cells, place)` is the gate of a block, or None. `balance`: what gates cost if they use their
+    groups unequally.
     """
 
     def __init__(self, size, first, kernel, steps, groups, gate, balance):

@@ -51,7 +51,7 @@ class Question(nn.Module):
         self.pool = pool
 
     def forward(self, tokens_BL, length_B):
-        # The padding is to the right: what the LSTM does on it comes after the outputs that are read.
+        # Padding is to the right, so the LSTM reaches it after the outputs that are read.
         output_BLD, _ = self.lstm(self.embedding(tokens_BL))
         if self.pool == "mean":
             return (output_BLD * (tokens_BL > 0).unsqueeze(2)).sum(1) / length_B.unsqueeze(1)

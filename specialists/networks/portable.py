@@ -1,8 +1,8 @@
 """Linear layers and an LSTM that give the same bits on every processor, at the speed of each.
 
 MKL and oneDNN's own LSTM choose the order of their sums by processor. oneDNN's matrix product adds the
-products of an output element in order, whatever the vector width, as long as there are at most LONGEST of
-them: longer sums are cut. On a GPU, in bf16 and inside `plain()` the layers are those of torch.
+products of an output element in order, whatever the vector width, if there are at most LONGEST of them.
+Longer sums are therefore cut. On a GPU, in bf16 and inside `plain()` the layers are those of torch.
 
 B batch, L words, E and H inputs and outputs of the LSTM; G = 4 H: its gates i f n o
 """
@@ -20,7 +20,7 @@ _plain = False
 
 @contextmanager
 def plain():
-    """Layers of torch alone, which can be exported, counted and differentiated forwards."""
+    """Use the layers of torch, which can be exported, counted and differentiated forwards."""
     global _plain
     before, ours = (_plain, torch.backends.mkldnn.enabled), (True, False)
     try:
@@ -87,8 +87,8 @@ class LSTM(nn.LSTM):
 class _LSTM(Function):
     """c_t = f c_(t-1) + i n, h_t = o tanh(c_t), with few and large operations.
 
-    tanh(x) = 2 sigmoid(2x) - 1 makes one sigmoid of the four gates; the doubling is exact. What the slopes of
-    a word need of its state is computed for all words at once.
+    tanh(x) = 2 sigmoid(2x) - 1 makes one sigmoid of the four gates; the doubling is exact. What the gradients
+    of a word need of its state is computed for all words at once.
     """
 
     @staticmethod

@@ -28,6 +28,6 @@ class Network(nn.Module):
         self.answer = classifier(question, classifier_hidden, answers, activation, dropout)
 
     def forward(self, *given):
-        """Of what other networks are given it reads the question, which stands last."""
+        """Takes what other networks take, and reads only the question, which stands last."""
         *_, tokens_BL, length_B = given
         return self.answer(last(self.question(tokens_BL), length_B))

@@ -19,11 +19,11 @@ PLACE = 2  # numbers of each object: where it is
 
 
 class Network(nn.Module):
-    """A convolution, three blocks of which `active` of `groups` groups run, and all pairs of objects.
+    """A convolution, three blocks in which `active` of `groups` groups run, and all pairs of objects.
 
-    The question chooses them, or chance (`choice: drawn`); `active: 0` is the plain block, without gates.
-    `balance`: what it costs if groups are not used alike, by `scope`. Published: 128 x 128 pixels, first 64,
-    channels 48, 12 groups of width 4, last 24, units 256.
+    The question chooses the groups, or chance does (`choice: drawn`). `active: 0` is the plain block, without
+    gates. `balance`: what it costs if groups are used unequally, by `scope`. Published: 128 x 128 pixels,
+    first 64, channels 48, 12 groups of width 4, last 24, units 256.
     """
 
     def __init__(
@@ -86,7 +86,7 @@ class Network(nn.Module):
 
 
 def number(image_BHW3, tokens_BL):
-    """An exact number of each question about each picture, whatever stands beside it in the batch."""
+    """An exact number for each question about each picture, whatever else is in the batch."""
     place_L = torch.arange(1, tokens_BL.shape[1] + 1, device=tokens_BL.device)
     asked_B = (tokens_BL * place_L * place_L).sum(1)
     return image_BHW3.flatten(1).long().sum(1) * 1_000_003 + asked_B

@@ -15,8 +15,8 @@ FIRST = 64
 class Network(nn.Module):
     """Four stages of `blocks`; the question chooses `active` of the `groups` groups of each block.
 
-    `active: 0` is the plain ResNeXt. `channels`: what a block of the first stage gives, twice as many in each
-    that follows, as is the `width` of a group. `balance`: what it costs if groups are not used alike, by
+    `active: 0` is the plain ResNeXt. `channels`: what a block of the first stage gives; `width`: that of a
+    group there. Each later stage doubles both. `balance`: what it costs if groups are used unequally, by
     `scope`. Published: 224 x 224 pixels, blocks 3 4 23 3, 32 groups of width 4 (32x4d) or 32 (32x32d),
     channels 256, and the sizes of butd.py.
     """

@@ -116,7 +116,7 @@ def csv(rows):
 
 def picture(rows):
     """Every student between the one that learned alone and the ensemble."""
-    from specialists.tables.figures import plt  # half a second, which verify need not wait for
+    from specialists.tables.figures import plt  # half a second, which verify saves
 
     figure, axes = plt.subplots(figsize=(8, 0.8 + 0.42 * len(rows)))
     for y, row in enumerate(reversed(rows.values())):

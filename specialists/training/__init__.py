@@ -1,1 +1,1 @@
-"""The one loop: how long, what is kept of it when it is killed, and what it leaves behind."""
+"""The one loop: its budget, its checkpoint, and what it leaves behind."""

@@ -1,4 +1,4 @@
-"""What is left of a killed run: the state of training, under a name that says all that decides its result."""
+"""The state of training, which survives a kill; its name identifies all that decides the result."""
 
 import hashlib
 import io

@@ -26,7 +26,7 @@ def mix(*parts):
 
 
 def plain(task):
-    """The loss of a task as `fit` wants it, where nobody is chosen."""
+    """The loss of a task in the form that `fit` wants, without a choice of members."""
 
     def loss(logits_MBC, target_B, position_B, generator):
         return task.loss(logits_MBC, target_B).sum(0), None
@@ -38,9 +38,9 @@ def fit(ensemble, data, loss, budget, seed, scratch, scaler=UNSCALED):
     """Train all members on the same batches; returns (one record per epoch, seconds in all).
 
     `loss(logits_MBC, target_B, position_B, generator)` -> (loss_B, chosen_MB or None), where `position`
-    counts within the train split. A member may have a loss of its own: the mean over the batch that its last
+    counts within the train split. A member may add a loss of its own: the mean over the batch that its last
     forward pass left as `extra`. Order and noise of an epoch depend on (seed, epoch) alone, dropout on (seed,
-    step). What `data` must offer is said in specialists/data/__init__.py; it may have no rows of `select`.
+    step). specialists/data/__init__.py lists what `data` must offer; it may have no rows of `select`.
     `scratch` is the file of the checkpoint. `scaler` keeps gradients in the range of fp16. Under torchrun
     `ranks` share the work; they have the numbers of one, and only the first returns.
     """

@@ -1,4 +1,4 @@
-"""How much a training step keeps until its backward pass: what decides which batch fits."""
+"""How much a training step keeps until its backward pass, which decides what batch fits."""
 
 from torch.autograd.graph import saved_tensors_hooks
 
