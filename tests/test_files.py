@@ -1,8 +1,11 @@
 """Old content or new content, never half of it."""
 
+import os
+
 import pytest
 
 from specialists.base.files import digest, md5, named, read_json, replacing, write_json
+from specialists.data.folders import readable
 
 
 def test_a_failure_inside_leaves_the_old_file_and_no_draft(tmp_path):
@@ -63,3 +66,16 @@ def test_a_cell_whose_files_would_lie_elsewhere_is_refused(cell):
 @pytest.mark.parametrize("cell", ["cell", "cells/san-mcl-k1-s0", "a..b", ".hidden"])
 def test_a_cell_with_a_name_is_taken(cell):
     named(cell)
+
+
+def test_a_folder_is_readable_unless_somebody_would_wait_for_what_is_in_it(tmp_path):
+    (tmp_path / "a/b").mkdir(parents=True)
+    (tmp_path / "a/b/c").touch()
+    (tmp_path / "a/gone").symlink_to(tmp_path / "nowhere")
+    for path in (tmp_path, tmp_path / "a/b/c", tmp_path / "nowhere"):
+        readable(path)
+    (tmp_path / "a/zero").symlink_to("/dev/zero")
+    os.mkfifo(tmp_path / "fifo")
+    for path, found in ((tmp_path / "a", "a/zero"), (tmp_path, "fifo"), (tmp_path / "fifo", "fifo")):
+        with pytest.raises(ValueError, match=f"{tmp_path}/{found}: a FIFO, a socket or a device"):
+            readable(path)

@@ -2,6 +2,7 @@
 
 import json
 import os
+import random
 import shutil
 import signal
 import subprocess
@@ -12,7 +13,7 @@ import pytest
 
 from specialists.base.environment import machine as here
 from specialists.tracking.pipeline import stages
-from tests.conftest import environment, run, tool
+from tests.conftest import ROOT, environment, run, tool
 from tools.recompute import compare, makers
 
 
@@ -20,6 +21,15 @@ from tools.recompute import compare, makers
 def odd(clone):
     """The clone under a name that is no ASCII and no single line."""
     return clone.rename(clone.with_name("Spezialistentüm\nin zwei Zeilen"))
+
+
+def test_a_random_cell_of_this_commit_is_the_same_to_the_bit(clone):
+    """Another one with each commit; `git rev-parse HEAD` says which again."""
+    commit = run(ROOT, "git", "rev-parse", "HEAD").stdout.strip()
+    cells = sorted(path.stem for path in (clone / "metrics/cells").iterdir())
+    cell = random.Random(commit).choice(cells)
+    print(f"commit {commit} draws {cell} of {', '.join(cells)}")
+    assert f"{cell}: the same to the bit, " in tool(clone, "recompute", cell).stdout
 
 
 def test_the_same_to_the_bit_and_how_long_that_takes(odd):

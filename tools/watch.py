@@ -38,7 +38,7 @@ def main():
                 with alone():
                     store = Store()
                 print("following scratch/; end with Ctrl-C", flush=True)
-            files = {path.stem: path for path in Path("scratch").glob("*.pt")}
+            files = {path.stem: path for path in Path("scratch").glob("*.pt") if path.is_file()}
             for title, path in files.items():
                 if (changed := _changed(path)) not in (seen.get(title), None):
                     follow(store, runs, title, path)

@@ -69,6 +69,7 @@ def _check(address):
         raise MlflowException(f"{path}: not a file, expected a database; move it away")
     try:
         with closing(sqlite3.connect(path)) as database:
+            database.execute("BEGIN IMMEDIATE")  # whether somebody else writes, for longer than seconds
             found = database.execute("PRAGMA quick_check(1)").fetchone()[0]
     except sqlite3.Error as error:
         found = str(error)
