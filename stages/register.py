@@ -3,7 +3,7 @@
 Register a model file in MLflow as the newest version of the model NAME, and call it its champion, unless it
 is that of an experiment:
 
-    mlflow models serve -m models:/NAME@champion --env-manager local
+    python -m tools.serve models:/NAME@champion
 
 reads   params: data.root; models/onnx/NAME-int8.onnx, an image of data.root
 writes  MLflow's registry, in mlflow.db of the main checkout, or where MLFLOW_TRACKING_URI points

@@ -4,9 +4,11 @@ import json
 import os
 import re
 import signal
+import sqlite3
 import subprocess
 import sys
 import time
+from contextlib import closing
 
 import pytest
 import yaml
@@ -432,12 +434,23 @@ def test_history_rebuilds_an_empty_database_from_git_alone(empty, tmp_path):
         ("http://127.0.0.1:9", "http://127.0.0.1:9", "Connection refused"),
         ("http://me:secret@127.0.0.1:9", "http://127.0.0.1:9", "Connection refused"),
         ("sqlite:///table.db", "sqlite:///table.db", "file is not a database"),
+        ("sqlite:///short.db", "sqlite:///short.db", "short.db: database disk image is malformed"),
+        ("sqlite:///scratch", "sqlite:///scratch", "scratch: not a file, expected a database; move it away"),
+        ("sqlite:///locked.db", "sqlite:///locked.db", "locked.db: database is locked"),
         ("postgresql://127.0.0.1/table", "postgresql://127.0.0.1/table", "No module named "),
     ],
 )
 def test_what_does_not_answer_is_one_line_and_fails_nothing(empty, address, named, reason):
     (empty / "table.db").write_text("no database" * 100)
-    done = track(empty, MLFLOW_TRACKING_URI=address)
+    (empty / "scratch").mkdir(exist_ok=True)
+    with closing(sqlite3.connect(empty / "short.db")) as database:
+        database.execute("create table some (words)")
+        database.executemany("insert into some values (?)", [("word" * 200,)] * 50)
+        database.commit()
+    os.truncate(empty / "short.db", 5000)
+    with closing(sqlite3.connect(empty / "locked.db")) as writer:
+        writer.execute("BEGIN EXCLUSIVE")
+        done = track(empty, MLFLOW_TRACKING_URI=address)
     last = done.stderr.splitlines()[-1]
     assert last.startswith(f"MLflow at {named}: not all is logged: ") and reason in last
     assert "Traceback" not in done.stderr and "secret" not in done.stderr
