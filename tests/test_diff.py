@@ -94,10 +94,29 @@ def test_between_revisions_and_the_files_as_they_are(clone):
     assert "| SAN IE |" in diff(clone, "HEAD", ".").stdout
     run(clone, "git", "commit", "--quiet", "--all", "--message", "one more")
     assert diff(clone, "HEAD~1", "HEAD").stdout == diff(clone, "HEAD~1", ".").stdout
-    assert diff(clone, "HEAD", ".").stdout == "6 of 6 rows are the same.\n"
+    assert diff(clone, "HEAD", ".").stdout == "7 of 7 rows are the same.\n"
     run(clone, "git", "rm", "--quiet", "--cached", "metrics/table.json")
     run(clone, "git", "commit", "--quiet", "--message", "before there was a table")
-    assert "0 of 6 rows are the same." in diff(clone, "HEAD", ".").stdout
+    assert "1 of 7 rows are the same." in diff(clone, "HEAD", ".").stdout
+
+
+def test_experiments_go_by_their_names_and_their_cells_are_compared(clone):
+    one = run(clone, "git", "rev-parse", "HEAD").stdout.strip()
+    path = clone / "metrics/cell.json"
+    metrics = json.loads(path.read_text())
+    metrics["report"]["top1"] += 2.5
+    path.write_text(json.dumps(metrics))
+    lock = (clone / "dvc.lock").read_text()
+    (clone / "dvc.lock").write_text(
+        lock.replace("specialize san mcl_kd 1 0 cell", "specialize san cmcl 1 0 cell")
+    )
+    kept = run(clone, "git", "stash", "create").stdout.strip()
+    run(clone, "git", "update-ref", f"refs/exps/{one[:2]}/{one[2:]}/lucky-name", kept)  # as DVC keeps one
+    run(clone, "git", "checkout", "--quiet", ".")
+    told = diff(clone, "HEAD", "lucky-name").stdout.splitlines()
+    assert told[2].startswith("| cell: SAN MCL-KD k = 1, then SAN CMCL k = 1 | ")
+    assert " | +2.50 | ? | " in told[2] and told[-1] == "6 of 7 rows are the same."
+    assert "lucky-name" in diff(clone, "unlucky", ".", check=False).stderr
 
 
 @pytest.mark.parametrize(
@@ -106,7 +125,7 @@ def test_between_revisions_and_the_files_as_they_are(clone):
         (("nowhere", "."), "'nowhere' is not a revision"),
         (("", "."), "'' is not a revision"),
         (("HEAD", "--new"), "--new is unknown; known: --help"),
-        (("HEAD", "HEAD~1"), "HEAD~1: its metrics/table.json is not JSON"),
+        (("HEAD", "HEAD~1"), "HEAD~1: its metrics/table.json: not JSON"),
     ],
 )
 def test_what_cannot_be_compared_is_one_line(clone, arguments, message):

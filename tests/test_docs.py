@@ -81,7 +81,7 @@ def test_review(clone):
     run(clone, "git", "branch", "--move", "main")
     run(clone, "git", "switch", "--quiet", "--create", "change")
     assert " 0 differences" in shell(clone, verify).splitlines()[-1]
-    assert "6 of 6 rows are the same." in shell(clone, diff)
+    assert "7 of 7 rows are the same." in shell(clone, diff)
     shell(clone, pictures)
     page = (clone / "dvc_plots/index.html").read_text()
     assert re.search("[0-9a-f]{7,}_metrics_plots_accuracy.png", page) and "http" not in page

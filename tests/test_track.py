@@ -516,3 +516,14 @@ def test_two_at_once_in_a_new_database_lose_nothing_and_double_nothing(empty):
     cells = {path.stem for path in (empty / "metrics/cells").glob("*.json")}
     assert set(found) == cells | {"san-mcl_kd-k1-s0 (cell)", "table"}
     assert all(len(runs) == 1 and runs[0].info.status == "FINISHED" for runs in found.values())
+
+
+def test_an_experiment_shows_the_cells_that_it_evaluated_under_its_name(empty):
+    title = "san-cmcl-k1-s0 (cell)"
+    run(empty, "dvc", "exp", "run", "--quiet", "--name", "try", "--set-param", "method=cmcl")
+    _, runs = shown(empty)
+    assert [*runs] == [f"try: {title}"]  # and no cell of the table, although the database was empty
+    track(empty)
+    _, runs = shown(empty)
+    assert len(runs[title]) == 1 and f"try: {title}" not in runs
+    assert runs[title][0].data.tags["state"] == "current" and runs[title][0].data.tags["experiment"] == "try"

@@ -4,7 +4,8 @@ Train and evaluate one cell again in a scratch clone of HEAD, and compare with w
 must be the same to the bit: in portable mode on any machine with the same torch, in fast mode on the machine
 that computed it. On another no accuracy may differ by more than five points, which is as far as one of 72
 cells went from an EPYC to a Xeon. It starts from the features and base models in DVC's cache; where one is
-not there, all that the cell is made of is computed first.
+not there, all that the cell is made of is computed first. What that took when it was committed is said before
+anything runs; Ctrl-C ends what was started and removes the clone.
 
 reads   dvc.lock and metrics/ of HEAD, DVC's cache
 writes  nothing that stays
@@ -24,6 +25,7 @@ from specialists.base.command import output, run
 from specialists.base.files import read_json
 from specialists.tracking import pipeline
 from specialists.tracking.cells import PORTABLE
+from tools.pages import machine
 
 TOLERANCE = 5.0
 HEAD = pipeline.at("HEAD")
@@ -32,7 +34,8 @@ HEAD = pipeline.at("HEAD")
 def main(cell: str):
     lock = pipeline.stages("dvc.lock", HEAD("dvc.lock"))
     names = makers(lock, cell)
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # as an error, after which the clone is removed
+    for ending in (signal.SIGTERM, signal.SIGHUP):
+        signal.signal(ending, end)
     os.environ["PATH"] = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
     with tempfile.TemporaryDirectory(prefix="recompute-") as scratch:
         folder = clone(scratch)
@@ -45,6 +48,13 @@ def main(cell: str):
         for command in [*commands, *(stage["cmd"] for stage in stages)]:
             attempt(command, folder)
         compare(stages, folder, cell)
+
+
+def end(number, _):
+    """End as by an error: first what was started, then the clone, which no second signal interrupts."""
+    for each in (signal.SIGTERM, signal.SIGHUP):
+        signal.signal(each, signal.SIG_IGN)
+    sys.exit(128 + number)
 
 
 def makers(lock, cell):
@@ -90,15 +100,15 @@ def checkout(lock, names, folder):
 
 
 def expected(stages):
-    """How long the training of some stages took, as far as is known."""
-    curves = [
-        out for stage in stages for out in pipeline.locked(stage)["outs"] if out.startswith("metrics/curves/")
-    ]
+    """How long it will train, by what it took when it was committed, as far as that is known."""
+    outs = [out for stage in stages for out in pipeline.locked(stage)["outs"]]
+    curves = [out for out in outs if out.startswith("metrics/curves/")]
     paths = [Path(curve.replace("/curves/", "/environment/", 1)) for curve in curves]
     records = [read_json(path) for path in paths if path.exists()]
     minutes = sum(record["wall_seconds"] for record in records) / 60
-    machines = sorted({record["processor"] for record in records})
-    return f"training took {minutes:.1f} minutes on {' and '.join(machines) or 'a machine that nobody knows'}"
+    machines = " and ".join(sorted(set(map(machine, records)))) if records else "a machine that nobody knows"
+    missing = f" ({len(paths) - len(records)} stages not counted)" if len(paths) > len(records) else ""
+    return f"{len(stages)} stages, of which training took {minutes:.1f} minutes{missing} on {machines}"
 
 
 def attempt(command, folder):
