@@ -48,7 +48,7 @@ def main():
 
 
 def look(eyes, wide, data, train, report):
-    """Write data/small; returns how well the heads of the wide eyes read report from it."""
+    """Write data/small; returns how well the scenes of report can be read from it."""
     with replacing(sight.SMALL) as draft:
         files = [draft / name for name in ("images.npy", "questions.safetensors", "eyes.safetensors")]
         with open(files[0], "wb") as file:

@@ -1,8 +1,8 @@
 """python -m stages.published ROW
 
 What a network of the published sizes costs with random weights, about one picture: multiplications by our own
-count, operations as torch counts them, and the milliseconds of an answer. These differ from run to run, so
-they stand beside the machine, where they stay as long as the costs that do not differ.
+count, operations as torch counts them, and the milliseconds of an answer. Milliseconds differ from run to
+run, so they are kept beside the machine, until one of the other costs changes.
 
 reads   params: compute, networks.ROW, published.ROW
 writes  metrics/published/ROW.json, by how many groups are active; metrics/environment/published/

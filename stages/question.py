@@ -1,7 +1,7 @@
 """python -m stages.question NETWORK
 
-Draw the paper's Figure 4: what each member answers to one question, under each method, of the first k and
-seed of the table. Framed is the member that is surest of the right answer, the specialist as MCL chooses it.
+Draw the paper's Figure 4: what each member answers to one question, under each method, for the first k and
+seed of the table. A frame marks the member that is surest of the right answer: the specialist, as MCL has it.
 
 reads   params: table, data.root, and titles from methods; data/features, models/answers, and the questions
         and pictures of data.root
@@ -34,7 +34,7 @@ def main(network: str):
 
 
 def clearest(logits, prepared):
-    """(place in report, row, target) of the question on which the last method most clearly says what the
+    """(place in report, (row, target)) of the question on which the last method most clearly says what the
     others do not."""
     rows, task = prepared.rows("report"), prepared.task
     target_B = prepared.targets(rows)

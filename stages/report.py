@@ -1,6 +1,6 @@
 """python -m stages.report
 
-Collect the cells of the table: mean, std and n over seeds, ours beside the paper's, and draw its Figure 3.
+Collect the cells of the table: mean, std and n over seeds, ours beside the paper's. Draw its Figure 3.
 
 reads   params: table, data.format, and titles from methods; data/features/meta.json, metrics/cells,
         metrics/curves, paper.csv

@@ -80,7 +80,7 @@ def metrics(name):
 
 
 def beside(name):
-    """What was measured on the machine, if it belongs to today's metrics."""
+    """What was measured on the machine, which must belong to today's metrics."""
     path = f"metrics/environment/{name}.json"
     found = read_json(path)
     if found.get("made") != md5(f"metrics/{name}.json"):

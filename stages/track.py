@@ -87,7 +87,7 @@ def past():
 
 
 def committed():
-    """The last commit that changed dvc.lock, if it holds these numbers."""
+    """The last commit that changed dvc.lock, if it holds these numbers; else `uncommitted`."""
     if subprocess.run(["git", "rev-parse", "--quiet", "--verify", "HEAD"], capture_output=True).returncode:
         return "uncommitted"
     if output("git", "status", "--porcelain", "--", "dvc.lock", "metrics").strip():

@@ -1,4 +1,4 @@
-"""What one runs by hand: `python -m tools.NAME ARGUMENTS`."""
+"""Tools to run by hand: `python -m tools.NAME ARGUMENTS`."""
 
 import sys
 from pathlib import Path

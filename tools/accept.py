@@ -3,10 +3,10 @@
 Prove a refactoring instead of recomputing the numbers: COMMIT holds the code that computed them, this
 checkout the new code. Both run at smoke scale on this machine: tests/steps.py; then each pipeline with
 small.yaml laid over params.yaml, where one and two of three members learn; then each kind of stage and
-network once more with the arithmetic of its pipeline. New code is accepted if that runs all code behind a
-committed number, if all that is made is the same to the bit, and if each row that is new went all its ways
-in the new code, and each that is gone in the old (tools/marks.py). The stage `code` then prints the digests
-of the old code for it.
+network once more with the arithmetic of its pipeline. New code is accepted if this runs all code behind a
+committed number, if all outputs are the same to the bit, and if every new row ran in the new code and every
+deleted row in the old, in all directions (tools/marks.py). The stage `code` then prints the digests of the
+old code for the new.
 
 reads   COMMIT; this checkout; of each pipeline: params.yaml, small.yaml, dvc.yaml, dvc.lock
 writes  accepted.csv, if all is proved: a row for each list of code of a pipeline; scratch/accept
@@ -36,8 +36,8 @@ from tools.marks import Marks, expected
 ROOT = Path(__file__).resolve().parents[1]
 WITNESS = Path(__file__).resolve().parent / "witness"
 STEPS = ("products", "convolutions")  # of tests/steps.py: methods and networks that are in no table
-AGAIN = "--single-item"  # of what is there by now
-# What these do shows on other machines.
+AGAIN = "--single-item"  # only the stages that are named
+# The effect of these shows only on other machines.
 ELSEWHERE = {f"specialists/{name}.py" for name in ("base/portable", "base/runtime", "networks/portable")}
 
 
@@ -56,7 +56,7 @@ def main(commit: str):
     known = (path := ROOT / "accepted.csv").read_text()
     rows = {each: [*rows_of(each, stale[each], old, new)] for each in stale}
     if waiting := [each for each in stale if any(row not in known for row in rows[each])]:
-        stale = {each: stale[each] for each in waiting}  # what is proved is proved again only if all is
+        stale = {each: stale[each] for each in waiting}  # a proved list is proved again only with all others
     if (old.source / "requirements.txt").read_text() != (new.source / "requirements.txt").read_text():
         raise ValueError(f"requirements.txt is not that of {commit}: compute the numbers again")
     lists = [(each, name) for each in stale for name in set().union(*stale[each].values())]
@@ -86,7 +86,7 @@ def main(commit: str):
 
 
 def rows_of(each, stages, old, new):
-    """What accepted.csv is to say of a pipeline, up to the commit."""
+    """The rows of accepted.csv for a pipeline, without the commit and the evidence."""
     for name in sorted(set().union(*stages.values())):
         yield f"{each},{name},{old.shown(each)[name]},{new.lists[each][name][0]},"
 
@@ -159,7 +159,7 @@ class Tree:
 
 
 def outdated(each, old, new):
-    """Committed stage -> its lists that moved: the code of COMMIT computed it, and that of now is other."""
+    """Committed stage -> its lists that moved: the code of COMMIT computed it, and today's code differs."""
     shown, then, now, found = old.shown(each), old.lists[each], new.lists[each], {}
     lock, params = ROOT / each / "dvc.lock", load(ROOT / each / "params.yaml")
     live = resolved(each, params)
@@ -193,7 +193,7 @@ def planned(each, stale):
     scale["table"] = params["table"] | {
         axis: params["table"][axis][:first] for axis, first in some.items() if axis in params["table"]
     }
-    if "champion" in scale.get("distill", {}):  # one of the rows of the table, which here has all of them
+    if "champion" in scale.get("distill", {}):  # the champion is a row of the table, which here has all
         scale["distill"]["champion"] = params["distill"]["champion"]
     live, needed, targets, kinds = resolved(each, params), {}, {}, {}
     for name in stale:
@@ -245,7 +245,7 @@ def compare(old, new, files):
 
 
 def constants(lines, rows):
-    """The numbers on some rows; 0, 1 and 2 are at home everywhere."""
+    """The numbers on some rows, except 0, 1 and 2, which are everywhere."""
     found = [each for each in ast.walk(ast.parse("\n".join(lines))) if isinstance(each, ast.Constant)]
     found = [each.value for each in found if each.lineno in rows and type(each.value) in (int, float)]
     return [value for value in found if value not in (0, 1, 2)]

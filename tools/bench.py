@@ -1,7 +1,7 @@
 """python -m tools.bench
 
-How fast five members specialise, beside other ways to do the same, all in one run on all cores: images a
-second through one member's training step, ResNet-20 on random images, the median of interleaved rounds.
+How fast five members specialise, beside other ways to do the same: images a second through one member's
+training step, ResNet-20 on random images. All contestants run in turn on all cores; the median round counts.
 
     ours        the specialise step of this repository, for IE+, MCL-KD and MCL-KD with feature sharing
     authors     as the authors' code computes it, in plain PyTorch: fp32, eager, NCHW, live teachers, and the
@@ -82,7 +82,7 @@ def main():
 
 
 def timed(work):
-    """Seconds until it is done; a GPU is asked to finish, for otherwise only its orders are timed."""
+    """Seconds until it is done; waits for a GPU, for otherwise only the launches are timed."""
     synchronize()
     start = time.perf_counter()
     work()

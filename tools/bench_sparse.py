@@ -1,8 +1,8 @@
 """python -m tools.bench_sparse
 
-The time of a gated block that runs the chosen groups alone, as a share of the plain block in the same run:
+The time of a gated block that runs only the chosen groups, as a share of the plain block's in the same run:
 for blocks of the Relation Network and of a ResNeXt-101 (32 groups), for one question and for 64 of which all,
-a few, or no two choose the same groups. The last column: what the gate itself takes, in the same share.
+a few, or no two choose the same groups. The last column is the share that the gate itself takes.
 
 reads   nothing
 writes  nothing

@@ -1,7 +1,7 @@
 """python -m tools.copies
 
-Write the root's dvc.yaml into every pipeline that shares it: copies, because of a link in a revision DVC
-reads the text. What a pipeline has beside that stands in its more.yaml. A test fails when they differ.
+Write the root's dvc.yaml into every pipeline that shares it. They are copies, because DVC reads a link in a
+revision as text. A pipeline's own stages stand in its more.yaml. A test fails when copies differ.
 
 reads   dvc.yaml, pipelines/*/more.yaml
 writes  pipelines/*/dvc.yaml

@@ -30,7 +30,7 @@ def main(old: str, new: str):
 
 
 def markdown(old, new, called):
-    """One line per row that is in either table, but for those that are the same in both.
+    """One line per row that is in either table, except rows that are equal in both.
 
     `called` maps the methods of today to their titles, in the order of their rows.
     """

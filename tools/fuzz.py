@@ -113,7 +113,7 @@ def verdict(read, folder):
 
 
 def meant(error):
-    """Whether somebody of ours raised it, or the system, which names the file."""
+    """Whether our code raised it, or the system, which names the file."""
     last = traceback.extract_tb(error.__traceback__)[-1]
     ours = Path(last.filename).is_relative_to(ROOT) and (last.line or "").startswith("raise ")
     return ours or getattr(error, "filename", None) is not None

@@ -1,6 +1,6 @@
 """What MCL-KD gains over IE, as the paper compares, and over IE+, trained on for as long: from all tables.
 
-With the intervals of the stage `paired`, where that had the models. For `tools.pages`.
+It has the intervals of the stage `paired`, where that stage had the models. `tools.pages` uses it.
 """
 
 from specialists.base.files import read_json
@@ -54,7 +54,7 @@ def kept(folder):
 
 
 def gain(rows, paired, one, other):
-    """Of one row over another; with an interval where they were compared example by example."""
+    """The gain of one row over another; with an interval where they were compared example by example."""
     if other in paired.get(one, {}):
         return paired[one][other]
     return {"gain": mean(rows[one]) - mean(rows[other])}

@@ -1,9 +1,9 @@
 """python -m tools.heal FOLDER
 
-Mend what DVC leaves behind when it is killed while it writes, and then cannot read: a dvc.lock cut short, a
-register of who reads and writes what (rwlock) cut short, and an empty folder of the run-cache. `./reproduce`
-begins with it; after a kill of `dvc repro` or of a queue, say it before the next `dvc` command. What is
-mended was not changed for a while, and no DVC of the register lives. The broken lock stays in scratch/.
+Mend what a killed DVC leaves behind and cannot read again: a dvc.lock cut short, a register of who reads and
+writes what (rwlock) cut short, and an empty folder of the run-cache. `./reproduce` begins with it. After a
+kill of `dvc repro` or of a queue, run it before the next `dvc` command. It mends only files that have not
+changed for a while, and only if no DVC of the register lives. The broken lock stays in scratch/.
 
 reads   FOLDER/dvc.lock, and what git holds of it; .dvc/tmp/rwlock, the run-cache
 writes  the same, scratch/dvc.lock.broken, and a line about each; nothing if all is well
@@ -46,7 +46,7 @@ def heal():
 
 
 def broken():
-    """Path -> what mends it, of all that DVC cannot read; what is in a folder comes before it."""
+    """Path -> what mends it, for all that DVC cannot read; files come before the folder that holds them."""
     found = {LOCK: restored} if LOCK.exists() and not valid(LOCK.read_text(errors="replace")) else {}
     if (own := home()) is None:
         return found
@@ -83,7 +83,7 @@ def running(register):
 
 
 def valid(text):
-    """Whether DVC can read a lock, or people have to."""
+    """Whether DVC can read a lock, or a merge is left for people to mend."""
     try:
         COMPILED_LOCKFILE_SCHEMA(yaml.load(text, getattr(yaml, "CSafeLoader", yaml.SafeLoader)))
     except (yaml.YAMLError, Invalid):
@@ -92,7 +92,7 @@ def valid(text):
 
 
 def state(path):
-    """What changes when somebody writes."""
+    """Numbers that change when somebody writes the file."""
     found = path.stat()
     return found.st_mtime_ns, found.st_size, found.st_ino
 

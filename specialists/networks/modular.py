@@ -11,8 +11,8 @@ from torch import nn
 from specialists.networks.portable import Linear
 
 SCOPES = ("batch", "sample")
-# Of more choices than SETS, whose multiplications for a question are at most WORK, all are computed side by
-# side; else one after the other, with the questions that made each together.
+# More than SETS choices, of at most WORK multiplications for a question, are computed side by side. Others
+# are computed one after the other, each for all questions that made it.
 SETS, WORK = 8, 4e6
 
 
