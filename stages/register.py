@@ -1,7 +1,7 @@
 """python -m stages.register NAME
 
-Register a model file in MLflow as the newest version of the model NAME, and call it its champion, unless it
-is that of an experiment:
+Register a model file in MLflow as the newest version of the model NAME. Unless it comes from an experiment,
+it becomes the champion of NAME:
 
     python -m tools.serve models:/NAME@champion
 

@@ -77,8 +77,8 @@ def show(store, state, tags):
 
 
 def past():
-    """(time, commit, name, reader of its files) of all that changed this folder's dvc.lock, the oldest first,
-    and of the experiments that DVC keeps, which alone have a name."""
+    """(time, commit, name, reader of its files) of commits that changed this folder's dvc.lock, the oldest
+    first, then of experiments that DVC keeps. Only experiments have a name."""
     changes = output("git", "log", "--reverse", "--format=%ct %h ", "--", "dvc.lock").splitlines()
     names = "--format=%(committerdate:unix) %(objectname:short) %(refname:lstrip=-1)"
     kept = output("git", "for-each-ref", names, "refs/exps/??/*/*").splitlines()

@@ -36,7 +36,7 @@ from tools.marks import Marks, expected
 ROOT = Path(__file__).resolve().parents[1]
 WITNESS = Path(__file__).resolve().parent / "witness"
 STEPS = ("products", "convolutions")  # of tests/steps.py: methods and networks that are in no table
-AGAIN = "--single-item"  # only the stages that are named
+AGAIN = "--single-item"  # only the named stages, from what is there by now
 # The effect of these shows only on other machines.
 ELSEWHERE = {f"specialists/{name}.py" for name in ("base/portable", "base/runtime", "networks/portable")}
 

@@ -1,9 +1,9 @@
-"""Marks in a source that say which ways were gone: `_ran(NAME)` beside code of some rows.
+"""Marks in a source that say which ways were taken: `_ran(NAME)` beside code of some rows.
 
-A row that runs is one way. A head (`if`, `for`, `def`, ...) has the way into its block, an `if` the way
-past it too, an expression that may be left out (`a if b else c`, `and`, `or`, a filter, an element of a
-comprehension, a lambda) each of its parts. What can only end in `raise` makes no number and has no mark,
-unless somebody catches that and goes on.
+A row that runs is one way. A head (`if`, `for`, `def`, ...) has the way into its block; an `if` has the way
+past it too. An expression that may be left out (`a if b else c`, `and`, `or`, a filter, an element of a
+comprehension, a lambda) has a way through each of its parts. What can only end in `raise` makes no number
+and has no mark, unless some code catches the error and goes on.
 """
 
 import ast
@@ -41,12 +41,12 @@ class Marks(ast.NodeTransformer):
         return node
 
     def spared(self, node, statements):
-        """Whether a block can only end in `raise`, which nobody catches."""
+        """Whether a block can only end in a `raise` that no code catches."""
         whole = isinstance(node, ast.Module | ast.FunctionDef)
         return fails(statements) and not whole and not any(map(self.awaited, statements))
 
     def awaited(self, statement):
-        """Whether somebody may go on after an error that a statement raises."""
+        """Whether some code may go on after an error that a statement raises."""
         raised = {raises(each) for each in ast.walk(statement) if isinstance(each, ast.Raise)}
         return self.caught or raised & {*self.expected}
 
@@ -121,7 +121,7 @@ def described(statement):
 
 
 def raises(node):
-    """The name of the error that `raise` raises; None of the one at hand."""
+    """The name of the error that `raise` raises; None if it raises the current one again."""
     error = node.exc.func if isinstance(node.exc, ast.Call) else node.exc
     return getattr(error, "id", getattr(error, "attr", None))
 

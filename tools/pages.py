@@ -1,9 +1,9 @@
 """python -m tools.pages
 
-Put each table into its page, README.md or one of docs/: between the markers that name its file. There each
-row ends with the name of its run in MLflow, which links to its metrics, and links to its params and to the
-stage that computed it; below stands which machine it was. For the repository root, after `dvc repro`; a test
-fails when the two differ.
+Put each table into its page, README.md or one of docs/, between the markers that name its file. There each
+row ends with the name of its run in MLflow, which links to its metrics, and with links to its params and its
+stage. The machine stands below. Run it in the repository root, after `dvc repro`; a test fails when a table
+and its page differ.
 
 reads   metrics/table.*, metrics/paired, metrics/environment, params.yaml, dvc.yaml, here and in pipelines/
 writes  README.md, docs/, and docs/finding.png: what MCL-KD gains, and over whom
@@ -34,7 +34,7 @@ def main():
 
 
 def pages(root):
-    """Of the pages, from the root."""
+    """The paths of the pages, from the root."""
     return ["README.md", *sorted(f"docs/{page.name}" for page in (root / "docs").glob("*.md"))]
 
 
@@ -54,7 +54,7 @@ def filled(text, name, root):
 
 
 def faults(root):
-    """(page, in what it is not as the tables in git); each of these has its markers once, in one page."""
+    """(page, how it differs from the tables in git); each table has its markers once, in one page."""
     marked = []
     for name in pages(root):
         try:
@@ -89,7 +89,7 @@ def linked(root, folder):
 
 
 def origin(folder):
-    """On which machines the stages that train wrote the numbers of a table, and in what time."""
+    """The machines that computed the numbers of a table, and the time that training took."""
     files = [
         path for part in ("base", "cells") for path in (folder / f"metrics/environment/{part}").glob("*.json")
     ]
@@ -102,7 +102,7 @@ def origin(folder):
 
 
 def machine(environment):
-    """Processor and torch; in brackets what makes processors of one name differ where they round to bf16."""
+    """Processor and torch; in brackets what makes processors of one name round differently to bf16."""
     kept = environment["capabilities"] if "capabilities" in environment else []  # unknown of older numbers
     told = f" ({', '.join(tells)})" if (tells := [each for each in kept if each.endswith("bf16")]) else ""
     return f"{environment['processor']}{told}, torch {environment['torch']}"
@@ -118,13 +118,13 @@ def trainer(stages, name):
 
 
 def own_params(stage, method):
-    """The section of params.yaml that tells the row of a method from others: its own, or the student's."""
+    """The section of params.yaml that sets a row apart: its method's, or the student's."""
     own = [f"methods.{method}", f"distill.methods.{method}", "distill"]
     return next(section for section in own if section in stage["params"])
 
 
 def link(root, text, path, key, hint):
-    """To the line that opens a key of dvc.yaml or params.yaml, its levels separated by dots."""
+    """A link to the line that opens a key of dvc.yaml or params.yaml; dots separate the levels of the key."""
     names, found = key.split("."), []  # the levels of `key` that the line lies in
     for number, line in enumerate((root / path).read_text().splitlines(), 1):
         if not line.strip() or line.startswith("#"):

@@ -1,7 +1,7 @@
 """python -m tools.prune
 
-Delete what a smaller table leaves behind: the entries of dvc.lock that are no stage of dvc.yaml any more, and
-what they wrote in metrics/ and models/. `dvc repro` then makes the table anew, for which it computes no cell.
+Delete what a smaller table leaves behind: entries of dvc.lock that are no longer stages of dvc.yaml, and what
+they wrote in metrics/ and models/. `dvc repro` then makes the table anew, without computing a cell.
 
 reads   dvc.yaml, params.yaml, dvc.lock
 writes  dvc.lock, metrics/, models/
@@ -32,7 +32,7 @@ def main():
 
 
 def files(outs):
-    """Those of metrics/ and models/, and the records of the machines that made them."""
+    """The outputs in metrics/ and models/, and the records of the machines that made them."""
     ours = [path for path in outs if re.match(r"(metrics|models)/(?!.*\.\.)", path)]
     return ours + [re.sub("^metrics/(curves/)?", "metrics/environment/", path) for path in ours]
 

@@ -2,10 +2,10 @@
 
 Train and evaluate one cell again in a scratch clone of HEAD, and compare with what is committed. Every file
 must be the same to the bit: in portable mode on any machine with the same torch, in fast mode on the machine
-that computed it. On another no accuracy may differ by more than five points, which is as far as one of 72
-cells went from an EPYC to a Xeon. It starts from the features and base models in DVC's cache; where one is
-not there, all that the cell is made of is computed first. What that took when it was committed is said before
-anything runs; Ctrl-C ends what was started and removes the clone.
+that computed it. On another machine no accuracy may differ by more than five points; one of 72 cells moved as
+far from an EPYC to a Xeon. It starts from the features and base models in DVC's cache. If one is missing, all
+that the cell is made of is computed first. What that took when it was committed is said before anything runs;
+Ctrl-C ends what was started and removes the clone.
 
 reads   dvc.lock and metrics/ of HEAD, DVC's cache
 writes  nothing that stays
@@ -75,7 +75,7 @@ def makers(lock, cell):
 def clone(scratch):
     """This folder in a clone of HEAD, which shares the cache of DVC, if there is one.
 
-    By a link: DVC cannot write a path with letters like ü into its settings.
+    It shares it by a link: DVC cannot write a path with letters like ü into its settings.
     """
     top = Path(output("git", "rev-parse", "--show-toplevel").removesuffix("\n"))
     output("git", "clone", "--quiet", str(top), scratch)
@@ -90,7 +90,7 @@ def clone(scratch):
 
 
 def checkout(lock, names, folder):
-    """Fetch what the stages read from the cache; those that must be computed if not all is there."""
+    """Fetch what the stages read from the cache; returns the stages to compute if something is missing."""
     made = pipeline.makers(lock)
     own = {path for path, name in made.items() if name in names}
     wanted = {path for name in names for path in pipeline.locked(lock[name])["deps"]} - own
@@ -112,7 +112,7 @@ def expected(stages):
 
 
 def attempt(command, folder):
-    """Run a command that ends with us, and all that it started."""
+    """Run a command; it and all that it started end with us."""
     with subprocess.Popen(command, shell=True, cwd=folder, process_group=0) as process:
         try:
             failed = process.wait()

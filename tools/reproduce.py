@@ -1,8 +1,8 @@
 """python -m tools.reproduce FOLDER
 
 Compute what is not up to date in the pipeline of FOLDER, show it in MLflow, put the tables into README.md and
-docs/. It is `dvc repro` with as many stages side by side as there are processors (JOBS=1: one at a time); it
-says which stage of how many, whose epoch it is, and what training is left. Killed, it goes on where it was.
+docs/. It is `dvc repro` with as many stages side by side as there are processors (JOBS=1: one at a time). It
+says which stage of how many runs, its epoch, and how much training is left. Killed, it goes on.
 
 reads   dvc.yaml, params.yaml; metrics/environment: how long a stage trained when its number was committed
 writes  what the stages and tools.pages write
@@ -54,7 +54,7 @@ def main(folder: str):
     stages = pipeline.resolved(pipeline.stages("dvc.yaml"), load())
     before = pipeline.sources({name: pipeline.paths(stage) for name, stage in stages.items()})
     heal.heal()
-    Work({"code": stages["code"]}, before, 1).do()  # which decides what is stale
+    Work({"code": stages["code"]}, before, 1).do()  # the stage that decides what is stale
     stale = json.loads(output("dvc", "status", "--json")).keys() - {"code"}
     todo = {name: stage for name, stage in stages.items() if name in stale or before[name] & stale}
     Work(todo, before, int(jobs)).do()
@@ -67,13 +67,13 @@ def main(folder: str):
 
 
 def shown(stage, *words):
-    """Run a stage although DVC sees nothing to do; what it warns of is seen too."""
+    """Run a stage although DVC sees nothing to do, and show its warnings."""
     if subprocess.run([sys.executable, "-m", f"stages.{stage}", *words]).returncode:
         raise ValueError(f"{stage}: failed, see above")
 
 
 def verdict(folder):
-    """Whether what was computed here is what git holds; nothing is said of what the user edited."""
+    """Whether what was computed here is what git holds; the user's own edits do not count."""
     status = output("git", "status", "--short", "--", "dvc.lock", "metrics").splitlines()
     changed = [line[3:] for line in status]
     if not changed:
@@ -87,7 +87,7 @@ def verdict(folder):
 
 
 class Work:
-    """Stages side by side, each when all before it are done; first those on which most training waits."""
+    """Stages side by side, each after those that it needs; first those on which most training waits."""
 
     def __init__(self, stages, before, jobs):
         self.before = {name: before[name] & stages.keys() for name in stages}
@@ -117,7 +117,7 @@ class Work:
             raise ValueError(f"{', '.join(failed)}: failed, see above; ./reproduce goes on from there")
 
     def ready(self, waiting, running):
-        """What may begin now; who measures time begins last and has the machine to itself."""
+        """Stages that may begin now; one that measures time begins last and has the machine to itself."""
         ready = [name for name in waiting if self.before[name] <= self.took.keys()]
         shared = [name for name in ready if not timed(name)]
         if shared or running:
@@ -125,7 +125,7 @@ class Work:
         return ready[:1]
 
     def queue(self):
-        """All stages, those first after which the longest training comes."""
+        """All stages; those followed by the longest training come first."""
         longest = {}
         for name in sorted(self.before, key=lambda name: len(self.before[name]), reverse=True):
             after = [longest[each] for each in self.before if name in self.before[each]]
@@ -137,7 +137,7 @@ class Work:
         place = f"[{number:2}/{len(self.before)}] " if len(self.before) > 1 else ""
         command = ["dvc", "--wait-for-lock", "repro", "--single-item", name]
         said = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT, "text": True}
-        # In a group of its own, for DVC leaves interrupts to the command that it runs.
+        # It gets its own process group, for DVC leaves interrupts to the command that it runs.
         with subprocess.Popen(command, start_new_session=True, **said) as process:
             self.running[name], advice = (process, time.monotonic()), False
             for line in map(str.rstrip, process.stdout):
@@ -151,7 +151,7 @@ class Work:
         del self.running[name]
 
     def left(self):
-        """How much training is left, by what it took when it was committed and the pace until now."""
+        """How much training is left, by the time that it took when committed and the pace until now."""
         known = [name for name in self.took if self.recorded[name]]
         pace = sum(map(self.took.get, known)) / sum(map(self.recorded.get, known)) if known else 1.0
         ahead = pace * sum(seconds for name, seconds in self.recorded.items() if name not in self.took)
@@ -163,7 +163,7 @@ class Work:
         return now - self.running.get(name, (None, now))[1]
 
     def say(self, line=None):
-        """Print a line; on a terminal what is running stands below."""
+        """Print a line; on a terminal the running stages stand below it."""
         running = ", ".join(f"{name} {duration(self.elapsed(name))}" for name in [*self.running])
         text = "" if line is None else f"{line}\n"
         if self.screen:
@@ -178,7 +178,7 @@ def timed(name):
 
 
 def recorded(stage):
-    """The seconds that a stage trained when its number was committed; 0 for what does not train."""
+    """The seconds that a stage trained when its number was committed; 0 if it does not train."""
     for path in pipeline.paths(stage)["outs"]:
         record = Path(path.replace("metrics/curves/", "metrics/environment/"))
         if path.startswith("metrics/curves/") and record.exists():

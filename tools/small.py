@@ -2,8 +2,8 @@
 
 Run a pipeline at smoke scale: that of FOLDER (`.` is the root's, pipelines/cifar100 another), with small.yaml
 laid over params.yaml, in a copy of this checkout in scratch/small. The copy is made anew, but keeps its own
-DVC cache, so that what has not changed is not computed again; with --fresh it is. --record is --fresh, and
-then writes down the md5 of every output, which the tests compare on every machine.
+DVC cache, so that unchanged stages are not computed again. --fresh computes them. --record implies --fresh,
+and writes down the md5 of every output, which the tests compare on every machine.
 
 reads   the checkout: what git tracks or does not ignore; params.yaml, small.yaml
 writes  scratch/small/NAME: all of the pipeline; with --record tests/portable/NAME.md5
@@ -27,7 +27,7 @@ ROOT = Path(__file__).resolve().parents[1]
 RECORDS = "tests/portable"
 NUMBERS = re.compile(r"(?P<folder>.*/)?(dvc\.lock|metrics/(?P<file>.*))")
 UNEQUAL = ("code", "students", "slides", "sparse")  # stages whose outputs may differ from run to run
-OF_PAGES = re.compile(r"(table|slides|sparse|specialties/\w+|paired/\w+)\.\w+")  # of what pages show
+OF_PAGES = re.compile(r"(table|slides|sparse|specialties/\w+|paired/\w+)\.\w+")  # what pages show
 
 
 def main(folder: str, *, fresh: bool = False, record: bool = False):
@@ -55,7 +55,7 @@ def inside(folder):
 
 
 def prepare(source, copy, folder):
-    """Make `copy` anew from the checkout `source`; returns where in it dvc runs the pipeline of `folder`."""
+    """Make `copy` anew from the checkout `source`; returns the place in it of the pipeline of `folder`."""
     source, copy = Path(source), Path(copy)
     params = overlaid(source / folder)
     _empty(copy)
@@ -119,7 +119,7 @@ def repro(place):
 
 
 def environment(**more):
-    """That of this process, with its own dvc; what a copy logs to MLflow stays in the copy."""
+    """This process's environment, with its own dvc; what a copy logs to MLflow stays in the copy."""
     env = os.environ | {"PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}"} | more
     env.pop("MLFLOW_TRACKING_URI", None)
     return env

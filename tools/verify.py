@@ -70,7 +70,7 @@ def total(stages, lines, found):
 
 
 def differences(stage, entry, params, known):
-    """In what a stage is not what its entry of dvc.lock says.
+    """How a stage differs from its entry of dvc.lock.
 
     `known` are mappings of paths to md5s, one of which must be as the stage found it.
     """
@@ -95,7 +95,7 @@ def differences(stage, entry, params, known):
 
 
 def changes(name, then, now):
-    """In what a value of params.yaml, or each one inside it, is not what it was."""
+    """How a value of params.yaml, or each one inside it, differs from what it was."""
     if isinstance(then, dict) and isinstance(now, dict):
         for key in {**then, **now}:
             yield from changes(f"{name}.{key}", then.get(key, "not there"), now.get(key, "not there"))
@@ -123,7 +123,7 @@ def orphans(made):
 
 
 def untrue(stage):
-    """In what the table is not what its stage makes of its cells."""
+    """How the table differs from what its stage makes of its cells."""
     try:
         for kind, made in stage.tables().items():
             path = f"metrics/table.{kind}"
@@ -135,20 +135,20 @@ def untrue(stage):
 
 
 def once(lock):
-    """Refuse a lock in which a stage stands twice: YAML takes the last, DVC nothing at all."""
+    """Refuse a lock in which a stage stands twice: YAML takes the last, DVC refuses the file."""
     try:
         tree = yaml.compose(Path(lock).read_text(), getattr(yaml, "CSafeLoader", yaml.SafeLoader))
         keys = [key.value for name, part in tree.value if name.value == "stages" for key, _ in part.value]
     except (OSError, AttributeError, TypeError, ValueError, yaml.YAMLError):
-        return  # which is said where its stages are read
+        return  # whoever reads its stages reports it
     if twice := sorted({key for key in keys if keys.count(key) > 1}):
         raise ValueError(f"{lock}: stages: {', '.join(twice)} stands twice; delete all but one")
 
 
 def forged(held):
-    """Cells whose accuracy is not that which they have by confidence, or that no answers can have.
+    """Cells whose accuracy contradicts their accuracy by confidence, or that no answers can have.
 
-    `held`: the md5s of the lock; what does not even fit these is no news.
+    `held`: the md5s of the lock; files that differ from these are reported elsewhere.
     """
     for path in _tracked():
         beside = path.replace("metrics/", "metrics/families/", 1)
@@ -162,7 +162,7 @@ def forged(held):
 
 
 def unlike(cell, kept, split):
-    """In what the numbers of a cell contradict each other, in percent."""
+    """How the numbers of a cell contradict each other, in percent."""
     said, bins = cell[split], kept["confidence"][split]
     examples = sum(each["examples"] for each in bins)
     top1 = sum(each["examples"] * each["top1"] for each in bins) / examples
@@ -176,7 +176,7 @@ def unlike(cell, kept, split):
 
 
 def nowhere(lock):
-    """Cells of which nobody knows on what they were computed; a portable one names its weights."""
+    """Cells without a record of the machine that computed them; a portable one names its weights."""
     weights = {out.get("md5") for stage in lock.values() for out in stage.get("outs", [])}
     for name, stage in lock.items():
         for path in pipeline.locked(stage)["outs"]:
@@ -226,13 +226,13 @@ def made(lock):
 
 @cache
 def accepted():
-    """The lists that stand for other code than is there, which was accepted for it."""
+    """The lists that name older code, for which today's was accepted."""
     old = code.accepted(root := read("code", str), code.here(root))
     return {f"code/{name}.txt" for name, (new, _) in (_lists() if old else {}).items() if (name, new) in old}
 
 
 def commits():
-    """Those whose code was proved to do the same as that of now."""
+    """Commits whose code was proved equal to today's."""
     root = read("code", str)
     return sorted({commit for *_, commit in code.proofs(root, code.here(root))})
 

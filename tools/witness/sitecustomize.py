@@ -1,8 +1,8 @@
 """What `python -m tools.accept` has to see of a stage; Python runs this first where PYTHONPATH leads here.
 
 A process writes down which marks (tools/marks.py) it passes. The first stage of each kind that writes a
-checkpoint is killed then, once. Each look of the project at the clock is a minute later than the last, so
-that checkpoints are due in the middle of an epoch.
+checkpoint is killed then, once. Each time the project reads the clock, a minute seems to have passed, so that
+checkpoints are due in the middle of an epoch.
 """
 
 import builtins
