@@ -34,7 +34,7 @@ def main(network: str):
 def right_B(cell, prepared):
     """How right the members' mean is on each example of report."""
     rows, task = prepared.rows("report"), prepared.task
-    answer_B = mean(said(cell), task).argmax(1)
+    answer_B = mean(said(f"cells/{cell}"), task).argmax(1)
     return task.right(answer_B, prepared.targets(rows)).double().tolist()
 
 

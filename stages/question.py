@@ -24,7 +24,7 @@ from specialists.tables.titles import titles
 def main(network: str):
     axes, called = read("table", Table), titles(load()["methods"])
     k, seed, prepared = axes.ks[0], axes.seeds[0], data.load("data/features")
-    logits = {f"{called[m]}, k = {k}": said(cell(network, m, k, seed)) for m in axes.methods}
+    logits = {f"{called[m]}, k = {k}": said(f"cells/{cell(network, m, k, seed)}") for m in axes.methods}
     place, (row, target) = clearest(logits, prepared)
     text, path = data.part(read("data.format", str), "picture").shown(read("data.root", str), prepared, row)
     shown, right = distributions(logits, place, target, prepared)

@@ -1,7 +1,6 @@
-"""Two rows on the same examples and seeds, against draws made one by one and against the metrics of cells."""
+"""Two rows on the same examples and seeds, against the metrics of cells; for intervals see test_paired.py."""
 
 import json
-import random
 import shutil
 from statistics import fmean, stdev
 
@@ -9,28 +8,10 @@ import numpy as np
 import pytest
 
 from tests.conftest import tool
-from tools.compare import interval, line
+from tools.compare import line
 
 
-def draws(difference, count=2000):
-    """The quantiles of means over examples drawn with replacement, one by one."""
-    rng = random.Random(1)
-    means = sorted(fmean(rng.choices(difference, k=len(difference))) for _ in range(count))
-    return means[round(0.025 * count)], means[round(0.975 * count)]
-
-
-@pytest.mark.parametrize("values", [[-100.0, 0.0, 100.0], [-100.0, -50.0, 0.0, 50.0], [0.3, 0.1, -1.7]])
-def test_the_interval_is_that_of_draws_made_one_by_one(values):
-    difference = random.Random(0).choices(values, k=150)
-    error = stdev(difference) / len(difference) ** 0.5
-    assert interval(np.array(difference)) == pytest.approx(draws(difference), abs=0.2 * error)
-
-
-def test_of_examples_that_all_differ_alike_it_is_a_point():
-    assert interval(np.full(9, 2.0)) == pytest.approx([2, 2])
-
-
-def test_an_example_is_drawn_with_all_its_seeds():
+def test_differences_that_are_all_alike_leave_no_doubt():
     old, new = np.zeros((2, 400)), np.tile(np.repeat([-100.0, 100.0], 200), (2, 1))
     new[1] *= -1  # under the second seed each example makes up for what it did under the first
     assert line(old, new, 2)[3:5] == ["+0.00 to +0.00", "noise"]

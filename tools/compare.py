@@ -1,10 +1,11 @@
 """python -m tools.compare OLD_ROW NEW_ROW
 
 Two rows of the table, for instance san-ie_plus and san-mcl_kd-k1, on the same examples of report under the
-same seeds; `cell` is the cell lane, with its one seed. The interval holds 95 % of 10,000 draws of as many
-examples with replacement; an example is drawn with what both rows answer to it under every seed. A difference
-whose interval leaves out 0 is *beyond* the noise of examples. That of training shows over seeds alone: mean
-and standard deviation of the difference stand there, and how many seeds have its sign.
+same seeds; `cell` is the cell lane, with its one seed. The interval of 95 % is for other examples and, with
+several seeds, for other seeds (specialists/tables/paired.py). A difference whose interval leaves out 0 is
+*beyond* noise. With one seed that is the noise of examples alone, not that of training. Last stand mean and
+standard deviation over seeds, and how many seeds have the sign of the mean. Answers are kept as fp16, so some
+mean may differ from the table's by a few hundredths.
 
 reads   dvc.lock, metrics/table.json, params: table.seeds; data/features, models/answers of both rows
 writes  nothing
@@ -13,33 +14,32 @@ writes  nothing
 from pathlib import Path
 
 import numpy as np
-from safetensors.torch import load_file
 
 from specialists import data as prepared
 from specialists.answers.ensemble import mean
+from specialists.answers.said import kept, said
 from specialists.base.command import run
 from specialists.base.files import md5, read_json
 from specialists.base.params import read
+from specialists.tables.paired import interval
 from specialists.tables.table import over, shown
 from specialists.tracking import cells, pipeline
 
-DRAWS = 10_000
 BRINGS = "dvc checkout data/features models/answers brings it, or dvc pull, or ./reproduce"
 NUMBERS = {"top1": "top-1", "oracle": "oracle", "single": "single", "nll": "NLL"}
 
 
 def main(old_row: str, new_row: str):
     lock = pipeline.stages("dvc.lock")
-    files = {row: answers(row, lock) for row in (old_row, new_row)}
-    seeds = [seed for seed in files[old_row] if seed in files[new_row]]
+    places = {row: answers(row, lock) for row in (old_row, new_row)}
+    seeds = [seed for seed in places[old_row] if seed in places[new_row]]
     if not seeds:
         raise ValueError(
-            f"{old_row} has seeds {[*files[old_row]]}, {new_row} {[*files[new_row]]}: none in both"
+            f"{old_row} has seeds {[*places[old_row]]}, {new_row} {[*places[new_row]]}: none in both"
         )
-    paths = [files[row][seed] for row in files for seed in seeds]
-    check(paths, lock)
+    check([kept(places[row][seed]) for row in places for seed in seeds], lock)
     data = prepared.load("data/features")
-    found = {row: [measured(files[row][seed], data) for seed in seeds] for row in files}
+    found = {row: [measured(places[row][seed], data) for seed in seeds] for row in places}
     old, new = (
         {n: np.stack([each[n] for each in found[row]]) for n in NUMBERS} for row in (old_row, new_row)
     )
@@ -51,16 +51,16 @@ def main(old_row: str, new_row: str):
 
 
 def answers(row, lock):
-    """Seed -> the file of what a row's members answered."""
+    """Seed -> the place of what a row's members answered."""
     if row == "cell":
         if (lane := cells.lane(lock, pipeline.here)) is None:
             raise ValueError("ROW: 'cell': this pipeline has no cell lane")
-        return {lane[3]: "models/answers/cell.safetensors"}
+        return {lane[3]: "cell"}
     known = read_json("metrics/table.json")
     if row not in known:
         raise ValueError(f"ROW: {row!r} is not in metrics/table.json; known: {', '.join(known)}, cell")
     seeds = read("table.seeds", list[int])
-    return {seed: f"models/answers/cells/{row}-s{seed}.safetensors" for seed in seeds}
+    return {seed: f"cells/{row}-s{seed}" for seed in seeds}
 
 
 def check(paths, lock):
@@ -73,10 +73,10 @@ def check(paths, lock):
             raise ValueError(f"{path}: is not what dvc.lock says; dvc checkout {path} brings it back")
 
 
-def measured(path, data):
+def measured(place, data):
     """Number -> what it is for each example of report; answers/metrics.py takes the mean of it."""
     rows, task = data.rows("report"), data.task
-    logits_MBC, target_B = load_file(path)["report"].float(), data.targets(rows)
+    logits_MBC, target_B = said(place), data.targets(rows)
     right_MB = task.right(logits_MBC.argmax(2), target_B).double()
     probability_BC = mean(logits_MBC, task)
     found = {
@@ -90,28 +90,16 @@ def measured(path, data):
 
 def line(old_SB, new_SB, digits):
     """Both means, their difference, its interval, a verdict, and what is known over seeds."""
-    difference_SB = new_SB - old_SB
-    low, high = interval(difference_SB.mean(0))
-    mean_S = difference_SB.mean(1)
-    total = over(mean_S.tolist())
-    sign = sum(np.sign(mean_S) == np.sign(total["mean"]))
+    middle, half, mean_S = interval((new_SB - old_SB).tolist())
+    low, high = middle - half, middle + half
+    sign = sum(np.sign(mean_S) == np.sign(middle))
     return [
         *(f"{each.mean():.{digits}f}" for each in (old_SB, new_SB)),
-        f"{total['mean']:+.{digits}f}",
+        f"{middle:+.{digits}f}",
         f"{low:+.{digits}f} to {high:+.{digits}f}",
         "noise" if low <= 0 <= high else "**beyond**",
-        "?" if total["std"] is None else f"{shown(total, digits)}, {sign} of {len(mean_S)}",
+        f"{shown(over(mean_S), digits)}, {sign} of {len(mean_S)}" if len(mean_S) > 1 else "?",
     ]
-
-
-def interval(difference_B, draws=DRAWS, seed=0):
-    """The 2.5 and 97.5 % quantiles of the mean over examples drawn with replacement.
-
-    How often each value is drawn follows a multinomial, which is quick, for the values are few.
-    """
-    values, counts = np.unique(difference_B, return_counts=True)
-    drawn = np.random.default_rng(seed).multinomial(len(difference_B), counts / len(difference_B), draws)
-    return np.quantile(drawn @ values / len(difference_B), [0.025, 0.975])
 
 
 if __name__ == "__main__":

@@ -4,10 +4,14 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file
 
 
-def said(cell):
+def kept(place):
+    """The file of a place such as cells/san-ie-s0, or cell."""
+    return f"models/answers/{place}.safetensors"
+
+
+def said(place):
     """logits_MBC on report, which are kept as fp16."""
-    path = f"models/answers/cells/{cell}.safetensors"
     try:
-        return load_file(path)["report"].float()
+        return load_file(path := kept(place))["report"].float()
     except (OSError, KeyError, SafetensorError) as error:
         raise ValueError(f"{path}: cannot be read ({error}); evaluate the cell again") from None
