@@ -48,21 +48,18 @@ def test_a_param_that_only_some_have_varies_and_the_seed_does_not():
 def test_experiments_of_head_in_git(clone):
     assert "no experiment on HEAD" in tool(clone, "sweep", check=False).stderr
     head, path = run(clone, "git", "rev-parse", "HEAD").stdout.strip(), clone / "metrics/cell.json"
-    metrics, tops = json.loads(path.read_text()), {}
-    for k, seed in ((1, 0), (1, 1), (2, 0)):
-        tops[k, seed] = 10.0 * k + seed
-        metrics["report"]["top1"] = metrics["select"]["top1"] = tops[k, seed]
+    metrics = json.loads(path.read_text())
+    for k, seed in ((2, 0), (2, 1), (3, 0)):
+        metrics["report"]["top1"] = metrics["select"]["top1"] = 10.0 * k + seed
         path.write_text(json.dumps(metrics))
         edit(clone, lambda tree, k=k, seed=seed: tree.update(k=k, seed=seed))
         kept = run(clone, "git", "stash", "create").stdout.strip()
-        run(
-            clone, "git", "update-ref", f"refs/exps/{head[:2]}/{head[2:]}/e{k}{seed}", kept
-        )  # as DVC keeps one
+        place = f"refs/exps/{head[:2]}/{head[2:]}/e{k}{seed}"  # where DVC keeps one
+        run(clone, "git", "update-ref", place, kept)
     told = tool(clone, "sweep").stdout.splitlines()
     assert told[0].startswith("| k | select top-1 | ")
-    assert told[2].startswith("| 2 | 20.00 | 20.00 | ") and told[3].startswith(
-        "| 1 | 10.50 ± 0.71 | 10.50 ± 0.71 | "
-    )
+    assert told[2].startswith("| 3 | 30.00 | 30.00 | ")
+    assert told[3].startswith("| 2 | 20.50 ± 0.71 | 20.50 ± 0.71 | ")
     assert tool(clone, "sweep", "--row", "san-ie").stdout.count("\n") == 4
     assert (
         "ROW: 'san-mcl' is not in experiment" in tool(clone, "sweep", "--row", "san-mcl", check=False).stderr
