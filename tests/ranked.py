@@ -24,7 +24,7 @@ from specialists.answers.ensemble import Ensemble, share  # noqa: E402
 from specialists.training import loop  # noqa: E402
 from specialists.training.budget import Budget  # noqa: E402
 
-ROWS, ANSWERS, STOP = 23, 4, 9  # steps, of which STOP is in the second epoch
+ROWS, ANSWERS, STOP = 23, 4, 9  # calls of the loss, of which the last is in the second epoch
 
 
 class Points:
