@@ -1,10 +1,10 @@
 """python -m tools.fuzz INPUTS [--seed SEED] [--reader READER]
 
-Spoil files and see what is said of them: INPUTS times one file of a reader, taken in turn, is changed in one
+Spoil files and see how readers answer. INPUTS times, one file of a reader, taken in turn, is changed in one
 to three places (bytes, a piece gone or twice, cut short, a number or a string in its text that nobody
-expects), and read. Right is an answer, or an error that somebody wrote a line about; wrong is any other
-error, and ten seconds without either. A line for each that went wrong, in a folder that is kept; exit code 1
-if there is any.
+expects), and read. An answer is right, and so is an error that somebody wrote a line about. Any other error
+is wrong, and so are ten seconds without either. Each wrong one is kept in a folder and gets a line; the exit
+code is 1 if there is any.
 
 reads   params.yaml, metrics and dvc.lock of the repository's root
 writes  nothing but a temporary folder

@@ -59,7 +59,7 @@ class Marks(ast.NodeTransformer):
             if self.new(each) and not ends and not described(each):
                 found.append(ast.Expr(self.mark(each, "row")))
             found.append(each)
-        first = [each for each in statements[:1] if described(each)]  # before it no docstring is one
+        first = [each for each in statements[:1] if described(each)]  # a docstring has to come first
         return first + [each for each in found if each not in first]
 
     def new(self, node):

@@ -34,7 +34,7 @@ def main():
     once("dvc.lock")
     stages, lock = pipeline.resolved(pipeline.stages("dvc.yaml"), params), pipeline.stages("dvc.lock")
     live = {name: entry for name, entry in lock.items() if name in stages}
-    known = [made(live), made(lock)] if live != lock else [made(lock)]  # files of gone stages may lie about
+    known = [made(live), made(lock)] if live != lock else [made(lock)]  # files of deleted stages may remain
     lines = {
         name: [*differences(stage, lock[name], params, known)] if name in lock else NEVER
         for name, stage in stages.items()
@@ -55,7 +55,7 @@ def main():
 
 
 def total(stages, lines, found):
-    """The last line: how much was found, what was computed by other code that does the same, what follows."""
+    """The last line: how many differences, stages computed by code proved equal, and stages that follow."""
     paths = {name: pipeline.paths(stage) for name, stage in stages.items()}
     ran = [name for name in stages if lines[name] != NEVER]
     since = [name for name in ran if accepted() & paths[name]["deps"].keys()]

@@ -1,4 +1,4 @@
-"""What a student pays for not saying what its teacher says, in the form that `fit` asks for.
+"""The loss of a student that says something else than its teacher, in the form that `fit` asks for.
 
 I modalities left alone, V views: both modalities, then each alone; M members, B batch, N examples, C answers
 """

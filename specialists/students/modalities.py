@@ -27,7 +27,7 @@ from specialists.students.weigher import Weigher, meta_gradient
 RATE = 0.1  # of the virtual step, which is plain gradient descent
 FORMS = ("kl", "mse")
 
-# From what the members say to one distribution; `specialist` is the member that an example is assigned to.
+# From the members' answers to one distribution; `specialist` is the member that an example is assigned to.
 TEACHERS = {
     "mean": lambda logits_MBC, specialist_B, task: ensemble.mean(logits_MBC, task),
     "member": lambda logits_MBC, specialist_B, task: task.distribution(logits_MBC[0]),
@@ -36,7 +36,7 @@ TEACHERS = {
     ),
 }
 
-# From how salient a modality is to the teacher in each example to its weights; "meta" are learned.
+# From a modality's saliency to the teacher in each example to its weights; "meta" are learned.
 FIXED = {
     "none": torch.zeros_like,
     "population": lambda salient_IN: salient_IN.mean(1, keepdim=True).expand_as(salient_IN),
@@ -49,8 +49,8 @@ WEIGHTS = (*FIXED, "meta")
 class Method:
     """A row of the table: alpha and temperature are plain KD's, alpha = 0 is a student that learns alone.
 
-    `budget` is the name of one in distill.budgets: a student alone overfits where one that is taught still
-    gains. Learned weights learn in one step of `every` so many, which is nearly all that they cost.
+    `budget` names a row of distill.budgets: a student alone overfits where one that is taught still gains.
+    Learned weights learn in one of `every` steps, which is nearly all that they cost.
     """
 
     budget: str
@@ -82,7 +82,7 @@ def alone(inputs, modality, absent_F, word):
     image_BRF, tokens_BL, length_B = inputs
     if modality == "image":
         return image_BRF, torch.full_like(tokens_BL[:, :1], word), torch.ones_like(length_B)
-    # written out, for oneDNN's products crawl where a stride is 0
+    # copied, because oneDNN's products crawl where a stride is 0
     return absent_F.to(image_BRF).expand_as(image_BRF).contiguous(), tokens_BL, length_B
 
 
@@ -142,7 +142,7 @@ class Senses(nn.Module):
             return torch.stack(said).float()
 
     def _aside(self, inputs, theta=None):
-        """A pass that leaves no trace in batch normalisation, perhaps with other weights."""
+        """A pass, perhaps with other weights, that leaves batch normalisation as it was."""
         state = {name: value.clone() for name, value in self.network.named_buffers()}
         return functional_call(self.network, (theta or {}) | state, inputs)
 

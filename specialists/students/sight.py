@@ -1,4 +1,4 @@
-"""Who looks at new pictures: the eyes that made the features, and the small ones of the student that is used.
+"""The eyes for new pictures: those that made the features, and the small ones of the student that is used.
 
 Their weights lie beside the features that they made.
 """

@@ -1,6 +1,6 @@
-"""Weights of examples that are learned: a small net is told what a step of the student would do elsewhere.
+"""Learned weights of examples: a small net learns from what a step of the student does to other examples.
 
-Meta-Weight-Net (Shu et al., 2019), with one net for each modality.
+It is Meta-Weight-Net (Shu et al., 2019), with one net for each modality.
 
 I modalities left alone, B batch
 """
@@ -49,7 +49,7 @@ class Weigher(nn.Module):
         for parameter, slope in zip(self.parameters(), slopes, strict=True):
             parameter.grad = slope
         self.optimizer.step()
-        self.optimizer.zero_grad()  # to None, which the student's own optimizer leaves alone
+        self.optimizer.zero_grad()  # to None, so that the student's own optimizer skips them
 
     def get_extra_state(self):
         return self.optimizer.state_dict()

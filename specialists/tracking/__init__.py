@@ -1,1 +1,1 @@
-"""The only room that knows DVC's files and MLflow."""
+"""Only this package knows DVC's files; MLflow is also known in serving/served.py."""

@@ -1,4 +1,4 @@
-"""What a pipeline's folder has to show: each cell, with its numbers and all that they came from."""
+"""The results in a pipeline's folder: each cell, with its numbers and all that they came from."""
 
 import re
 from dataclasses import dataclass
@@ -15,7 +15,7 @@ PORTABLE = ("torch",)  # what of a machine can still decide a number of a portab
 
 @dataclass(frozen=True)
 class State:
-    """What the pipeline's folder has to show, now or at a commit."""
+    """The results in the pipeline's folder, now or at a commit."""
 
     dataset: str
     table: dict
@@ -29,19 +29,19 @@ class State:
         return max(self.rows, key=lambda title: self.means(title)["top1"])
 
     def means(self, title):
-        """Over the seeds, of the row that a cell belongs to."""
+        """The means over the seeds of a cell's row."""
         report = self.table[title.rpartition("-s")[0]]["report"]
         return {each: report[each]["mean"] for each in NUMBERS if each in report}
 
     @property
     def params(self):
-        """Those of the best row, for which the table's run stands where it is compared with cells."""
+        """The params of the best row; the table's run stands for it when compared with cells."""
         return self.rows[self.best]["params"] | {"cell.seed": "all"}
 
     @property
     def metrics(self):
         """The means of the best row; and of every row the paper's two numbers, with their deviations."""
-        return self.means(self.best) | {  # top-1 first, with which the compare page opens
+        return self.means(self.best) | {  # top-1 first: the compare page opens with it
             f"rows/{title} {each} {part}": value
             for title, row in self.table.items()
             for each in ("top1", "oracle")
@@ -92,7 +92,7 @@ def lane(lock, read):
 def contents(lock, made, sources, read, place, network, method, k, seed):
     """Everything that a cell's run shows; `inputs` decides whether it is a new one.
 
-    The command is not among them: what it names is, and k where it counts.
+    The inputs leave out the command, but have what it names, and k where it counts.
     """
     blind = f"metrics/alone/{place}.json"
     files = [f"models/{place}.safetensors", f"metrics/{place}.json", blind]
@@ -127,7 +127,7 @@ def contents(lock, made, sources, read, place, network, method, k, seed):
 
 
 def everybody(specialised):
-    """What stands for k where there is none: all members learn an example, or a student is alone."""
+    """The value of k for rows without one: all members learn an example, or a student is alone."""
     return "all" if specialised else "none"
 
 
@@ -138,7 +138,7 @@ def environment(read, path):
     except (OSError, ValueError):
         known = {}
     machine = {key: known.get(key, "unknown") for key in MACHINE}
-    if "capabilities" in known:  # of older numbers nobody knows them
+    if "capabilities" in known:  # older numbers have no record of them
         machine["capabilities"] = " ".join(known["capabilities"])
     seconds = known.get("wall_seconds")
     return machine, seconds if isinstance(seconds, int | float) else 0

@@ -17,7 +17,7 @@ from pathlib import Path
 PACKAGES = ("stages", "specialists")
 # Lists of data formats -> the file of a format that they begin with.
 PARTS = {"data": "read", "stand_in": "stand_in", "features": "prepare", "picture": "picture"}
-# They run the command line, record the machine and say how far it is; they cannot change a number.
+# They run the command line, record the machine and show progress; they cannot change a number.
 HARMLESS = {f"specialists/base/{name}.py" for name in ("command", "environment", "progress")}
 DIGEST = re.compile("[0-9a-f]{16}")
 COLUMNS = ["pipeline", "list", "old", "new", "commit", "evidence"]
@@ -27,7 +27,7 @@ COLUMNS = ["pipeline", "list", "old", "new", "commit", "evidence"]
 def meaning(source):
     """A source without comments, docstrings, blank lines and trailing blanks; other strings stay whole.
 
-    All is cut by position: the text that is left is the same for every Python, trees and tokens are not.
+    All is cut by position: the remaining text is the same for every Python; trees and tokens are not.
     """
     source = _undocumented(source.replace("\r\n", "\n").replace("\r", "\n"))
     lines, held, begun = source.split("\n"), set(), []  # held: the lines that end inside a string
@@ -45,7 +45,7 @@ def meaning(source):
 
 
 def _undocumented(source):
-    """A source without docstrings, from the last to the first, for they move what follows."""
+    """A source without docstrings, which go from last to first, for each moves what follows."""
     owners = (ast.Module, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)
     found = [node for node in ast.walk(ast.parse(source)) if isinstance(node, owners)]
     texts = [node.body[0] for node in found if ast.get_docstring(node, clean=False) is not None]
@@ -71,7 +71,7 @@ def closure(file, root, known=None):
 
 
 def _imports(file, root):
-    """The project's files that one imports, and the packages that it is in."""
+    """The project's files that a file imports, and the packages that it is in."""
     *package, name = Path(file).with_suffix("").parts
     found = set()
     for module in {*_modules(_source(file, root), tuple(package)), (*package, name)}:
@@ -157,7 +157,7 @@ def here(root):
 
 
 def accepted(root, folder):
-    """(list, new digest) -> old digest, for a pipeline; accepted in steps, it leads back to the first."""
+    """(list, new digest) -> old digest, for a pipeline; several acceptances lead back to the first digest."""
     found = {}
     for name, old, new, _ in proofs(root, folder):
         found[name, new] = found.get((name, old), old)
@@ -185,7 +185,7 @@ def proofs(root, folder):
 
 
 def written(found, old):
-    """Path in `code` of a pipeline's folder -> the digest in it, of each list; `old` are those `accepted`."""
+    """Path in the folder `code` -> its digest, for each list; `old` is what `accepted` returns."""
     return {f"{name}.txt": f"{old.get((name, new), new)}\n" for name, (new, _) in found.items()}
 
 

@@ -1,5 +1,6 @@
-"""A pipeline's folder as data: the stages of dvc.yaml and dvc.lock, what they read and write, what follows
-from what; and its files as they are, or as they were at a revision of git.
+"""A pipeline's folder as data: the stages of dvc.yaml and dvc.lock, and what they read and write.
+
+Its files are read as they are, or as they were at a revision of git.
 """
 
 import itertools
@@ -16,7 +17,7 @@ FIELD = re.compile(r"\$\{([\w.]+)\}")
 
 
 def stages(path, text=None):
-    """Stage name -> stage, of a dvc.yaml or dvc.lock; `text` is what it holds, if not what it holds now."""
+    """Stage name -> stage, of a dvc.yaml or dvc.lock; `text` replaces what the file holds now."""
     try:
         text = Path(path).read_text() if text is None else text
         found = yaml.load(text, getattr(yaml, "CSafeLoader", yaml.SafeLoader))["stages"]
@@ -77,7 +78,7 @@ def resolved(stages, params):
 
 
 def paths(stage):
-    """deps and outs of a stage: path -> whether DVC's cache holds it; what that does not, git must."""
+    """deps and outs of a stage: path -> whether DVC's cache holds it; git must hold the others."""
     kinds = {"deps": ("deps",), "outs": ("outs", "metrics", "plots")}
     return {
         kind: dict(_path(i) for name in names for i in stage.get(name, [])) for kind, names in kinds.items()
@@ -116,7 +117,7 @@ def decided(stage):
 
 
 def portable(stage):
-    """Whether a stage of dvc.lock promised the same bits everywhere; before there was a choice, none did."""
+    """Whether a stage of dvc.lock promised the same bits everywhere; stages without the param did not."""
     return decided(stage).get("compute", {}).get("mode") == "portable"
 
 

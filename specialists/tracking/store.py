@@ -1,4 +1,4 @@
-"""An experiment of MLflow as a projection: what is there stays, what is new is logged once and whole."""
+"""An experiment of MLflow as a projection: runs that are there stay, new ones are logged once and whole."""
 
 import fcntl
 import hashlib
@@ -17,7 +17,7 @@ from specialists.tracking import views
 
 @contextmanager
 def reachable():
-    """Yield where MLflow is. What does not answer there is one line, and no reason to fail a pipeline."""
+    """Yield where MLflow is. If it does not answer, that is one line, and no reason to fail a pipeline."""
     os.environ["MLFLOW_DISABLE_TELEMETRY"] = "true"
     os.environ.setdefault("MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT", "true")
     os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "1")
@@ -26,7 +26,7 @@ def reachable():
     if ours:
         os.environ["MLFLOW_TRACKING_URI"] = f"sqlite:///{checkout() / 'mlflow.db'}"
     address = re.sub(r"//[^@/]*@", "//", os.environ["MLFLOW_TRACKING_URI"])  # without a password
-    from mlflow.exceptions import MlflowException  # 1.5 seconds, which --help need not wait for
+    from mlflow.exceptions import MlflowException  # 1.5 seconds, which --help saves
     from requests import RequestException
     from sqlalchemy import Engine, event
     from sqlalchemy.exc import SQLAlchemyError
@@ -45,21 +45,21 @@ def reachable():
 
 @contextmanager
 def alone():
-    """Two processes that meet in a new sqlite database would spoil it, and two may log the same cell."""
+    """One process at a time: two would spoil a new sqlite database, or log the same cell twice."""
     with open(checkout() / ".mlflow.lock.tmp", "w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         yield
 
 
 def _hasten(connection, _):
-    """MLflow commits ten times a run, and without a log to write to sqlite waits for the disk each time."""
+    """Give sqlite a write-ahead log: MLflow commits ten times a run, and each would wait for the disk."""
     if isinstance(connection, sqlite3.Connection):
         connection.execute("PRAGMA journal_mode = WAL")
         connection.execute("PRAGMA synchronous = NORMAL")
 
 
 def _check(address):
-    """MLflow would try for two minutes to read as a database what is none."""
+    """Refuse a file that is no database; MLflow would try for two minutes to read it."""
     from mlflow.exceptions import MlflowException
 
     path = Path(address.removeprefix("sqlite:///"))
@@ -97,7 +97,7 @@ class Store:
             self.known.setdefault(title, {})[each.info.run_id] = dict(each.data.tags)
 
     def page(self, address):
-        """Where the cells are seen, the best first, and what serves that page."""
+        """The address of the page with the cells, the best first, and the command that serves it."""
         cells = f"#/experiments/{self.id}/runs?viewStateShareKey=cells"
         if not address.startswith("sqlite:"):
             return f"{address}/{cells}"
@@ -116,14 +116,14 @@ class Store:
             yield from self.runs(query, page.token)
 
     def start(self, title, tags):
-        """The run of that title and kind that is not finished, or a new one."""
+        """The unfinished run of that title and kind, or a new one."""
         for each in self.runs(f"tags.kind = '{tags['kind']}' and attributes.status = 'RUNNING'"):
             if each.info.run_name == title:
                 return each.info.run_id
         return self.client.create_run(self.id, run_name=title, tags=tags).info.run_id
 
     def parent(self, table, tags):
-        """The run of the table with these numbers from these inputs; that of any other is superseded."""
+        """The run of the table with these numbers from these inputs; runs of other tables are superseded."""
         tags = {key: value for key, value in tags.items() if value}
         tags |= {"kind": "table", "pipeline": self.title, "table": digest(table)}
         tables = {each.info.run_id: dict(each.data.tags) for each in self.runs("tags.kind = 'table'")}
@@ -136,7 +136,7 @@ class Store:
         return found
 
     def keep(self, titles):
-        """The cells of other titles are no longer those of the table."""
+        """Mark cells of other titles as no longer in the table."""
         for title, known in self.known.items():
             for made, old in known.items():
                 if title not in titles and old.get("state") == "current":
@@ -184,7 +184,7 @@ class Store:
                     self.client.set_tag(made, COMMIT, value)
 
     def _log(self, title, contents, tags):
-        """One run, complete: only then is it finished; one that is cut short is not taken for it.
+        """Log one run. It is finished only when complete, so one that is cut short does not count.
 
         It ends now, and lasts as long as its training did.
         """

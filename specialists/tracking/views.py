@@ -1,4 +1,4 @@
-"""What MLflow's pages keep with an experiment: a note, and views, without which a list shows no number."""
+"""What MLflow's pages keep with an experiment: a note, and views; without views a list shows no number."""
 
 import json
 
@@ -9,7 +9,7 @@ method, k, seed, commit; and state, which is `current` for the table as it is, `
 goes by epoch. Under Views, at the top right: `cells of the table`, the best first; `tables`, the newest
 first; `experiments`, the best on select first."""
 TOP1, ORACLE, SELECT = "metrics.`top1`", "metrics.`oracle`", "metrics.`select/top1`"
-# key: (name, which runs, by what, the highest first, with which columns)
+# key: (name, filter of runs, what sorts them in descending order, columns)
 VIEWS = {
     "cells": (
         "cells of the table",
@@ -33,7 +33,7 @@ VIEWS = {
 
 
 def tags():
-    """Those of an experiment that MLflow's pages read."""
+    """The tags of an experiment that MLflow's pages read."""
     saved = {"mlflow.experimentKind": "custom_model_development", "mlflow.note.content": NOTE}
     for key, (name, query, order, columns) in VIEWS.items():
         state = {"searchFilter": query, "orderByKey": order, "orderByAsc": False, "selectedColumns": columns}
