@@ -56,7 +56,7 @@ def main(commit: str):
     known = (path := ROOT / "accepted.csv").read_text()
     rows = {each: [*rows_of(each, stale[each], old, new)] for each in stale}
     if waiting := [each for each in stale if any(row not in known for row in rows[each])]:
-        stale = {each: stale[each] for each in waiting}  # a proved list is proved again only with all others
+        stale = {each: stale[each] for each in waiting}  # proved ones again only if all are proved
     if (old.source / "requirements.txt").read_text() != (new.source / "requirements.txt").read_text():
         raise ValueError(f"requirements.txt is not that of {commit}: compute the numbers again")
     lists = [(each, name) for each in stale for name in set().union(*stale[each].values())]

@@ -133,7 +133,7 @@ class Work:
         return sorted(self.before, key=longest.get, reverse=True)
 
     def repro(self, name, number):
-        """`dvc repro` of one stage, with its `number` among all; what it prints, without what DVC does."""
+        """`dvc repro` of one stage, the one with that `number`; prints its output, not DVC's."""
         place = f"[{number:2}/{len(self.before)}] " if len(self.before) > 1 else ""
         command = ["dvc", "--wait-for-lock", "repro", "--single-item", name]
         said = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT, "text": True}

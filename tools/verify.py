@@ -2,10 +2,10 @@
 
 Does every number still follow from code, params and lock? Compares dvc.yaml, filled in from params.yaml, with
 dvc.lock and both with the files that git knows, as they are now: commands, params, lists of code, inputs that
-another stage made, metrics, figures, and the tables: with their cells, and in the pages; each cell with its
-accuracy by confidence. Needs no data, no cache and no network. A line for each way in which a
-stage is stale, then all stages that follow from one; exit code 1 if there is any. It cannot look into an
-output that is not in git, nor tell whether metrics/environment names the right machine.
+another stage made, metrics and figures. Compares tables with their cells and pages, and each cell with its
+accuracy by confidence. Needs no data, no cache and no network. Prints a line for each way in which a stage is
+stale, then all stages that follow from a stale one; the exit code is 1 if there is any. It cannot look into
+an output that is not in git, nor tell whether metrics/environment names the right machine.
 
 reads   dvc.yaml, params.yaml, dvc.lock, the files in git that they name, sources, accepted.csv, README.md,
         docs/

@@ -1,10 +1,10 @@
 """A small CNN that learns to read CLEVR scenes: a grid of features that say what stands in each cell.
 
-The stand-in for features of a network that was trained on a million photographs: it needs no downloaded
-weight and less than a minute of training. Per cell it is asked whether the centre of an object lies there,
-where in the cell, and the object's shape, colour, material and size; the heads are linear, so the features
-that they read carry all of it linearly. Half-way, at twice the resolution, the same is asked, which with
-shifted pictures and many steps of few images is what makes it learn this fast.
+It stands in for features of a network that was trained on a million photographs: it needs no downloaded
+weights, and less than a minute of training. It says per cell whether the centre of an object lies there,
+where in the cell, and the object's shape, colour, material and size. The heads are linear, so the features
+that they read carry all of it linearly. Half-way, at twice the resolution, heads answer the same. It learns
+this fast because of them, of shifted pictures, and of many steps of few images.
 
 B N images, H W pixels, R rows and C columns of cells (X in a line), F channels, O objects of an image,
 A answers: present, attributes; P properties: y, x as shares of the image, attributes
@@ -86,7 +86,7 @@ class SceneCNN(nn.Module):
         return self.maps(image_BHW3)[1]
 
     def accuracy(self, map_NRF, objects, sizes_N2):
-        """F1 of presence over all cells; of each attribute the share that is right where an object is."""
+        """F1 of presence over all cells; for each attribute the share that is right where an object is."""
         what_NRCA, _ = targets(pack(objects, sizes_N2), self.grid)
         cells, right = np.zeros((2, 2), np.int64), np.zeros(len(ATTRIBUTES), np.int64)
         for start in range(0, len(map_NRF), 256):
@@ -103,7 +103,7 @@ class SceneCNN(nn.Module):
 
 
 def layer(inputs, outputs, kernel=3, stride=1):
-    """A convolution, normalised, of which what is above 0 goes on."""
+    """A convolution, its normalisation and ReLU."""
     padding = (kernel - stride + 1) // 2  # the output has 1 / stride of the input's cells
     convolution = nn.Conv2d(inputs, outputs, kernel, stride, padding, bias=False)
     return convolution, nn.BatchNorm2d(outputs), nn.ReLU()
@@ -126,9 +126,9 @@ def pack(objects, sizes_N2):
 
 
 def targets(packed_NOP, grid):
-    """(what_NRCA int64, where_NRC2 float32): what is 1 and the attributes where an object is, else 0.
+    """(what_NRCA int64, where_NRC2 float32): `what` is 1 and the attributes where an object is, else 0.
 
-    where is the centre's place in its cell, -0.5 to 0.5. Of several centres in a cell the nearest to the
+    `where` is the centre's place in its cell, -0.5 to 0.5. Of several centres in a cell the nearest to the
     camera counts, because it is written last; a centre outside the image is in no cell.
     """
     rows, columns = grid

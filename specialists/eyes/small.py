@@ -1,7 +1,7 @@
-"""Small eyes that learn to see what those see that made the features, in a fraction of the operations.
+"""Small eyes that learn to see what the wide eyes see, in a fraction of the operations.
 
-They look at pictures of half the size and are taught by example alone: shifted and mirrored pictures, and
-what the wide eyes make of each.
+The wide eyes made the features. The small ones look at pictures of half the size and learn by example alone:
+shifted and mirrored pictures, and what the wide eyes make of each.
 
 B, N images, H W pixels, F channels
 """

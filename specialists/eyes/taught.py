@@ -1,6 +1,6 @@
-"""Small eyes that learn from questions about pictures and the answers to them, where nothing else is known.
+"""Small eyes that learn from questions about pictures and their answers, where nothing else is known.
 
-They learn as part of a network that answers by what they see, and which nobody needs afterwards.
+They learn as part of a network that answers by what they see, and that is thrown away afterwards.
 
 N pictures, Q questions, B batch, H W pixels, X cells, L words
 """
@@ -20,7 +20,7 @@ SIZES = {"embedding": 64, "question": 128, "hidden": 128, "classifier_hidden": 2
 def learn(eyes, cells, image_NHW3, asked, shape, settings):
     """Teach eyes by `asked`: (place of the picture, tokens_QL, length_Q, target_Q2A).
 
-    `cells` makes of a map what a network on boxes gets, `shape` is what such data give to it.
+    `cells` turns a map into boxes for a network, `shape` is what such data tell the network.
     """
     channels, words, answers = shape
     network = butd.Network(channels, words, answers, activation="relu", attention_dropout=0.0, **SIZES)

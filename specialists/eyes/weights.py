@@ -1,4 +1,4 @@
-"""Eyes as a file of weights: whoever asks about new pictures sees with those that made the features."""
+"""Eyes as a file of weights: new pictures are seen by the eyes that made the features."""
 
 import torch
 from safetensors import SafetensorError

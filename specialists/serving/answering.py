@@ -12,8 +12,8 @@ from specialists.data import png
 from specialists.data.text import UNKNOWN, encode, tokenize
 
 INPUTS = ("pixels", "tokens", "length")
-# Words of everyday questions that say nothing about the picture; where no training question had them they are
-# passed over, while any other unknown word is an error.
+# Words of everyday questions that say nothing about the picture. Where no training question had them they are
+# skipped; any other unknown word is an error.
 FILLERS = {"a", "an", "can", "currently", "exactly", "now", "please", "see", "there", "visible", "we"}
 
 

@@ -1,7 +1,7 @@
 """A network with its eyes as one ONNX file, in fp32 and in int8, with what it must know about itself inside.
 
-The files are the same bytes wherever they are made: what onnxruntime computes differs between processors,
-so it computes nothing that goes into them.
+The files are the same bytes wherever they are made. What onnxruntime computes differs between processors, so
+it computes nothing that goes into them.
 
 B batch, H x W pixels, L words, R cells, F channels, M members, C answers
 """
@@ -45,7 +45,7 @@ class Answerer(nn.Module):
 
 
 def folded(model):
-    """A copy in which convolutions normalise what they say themselves."""
+    """A copy in which the convolutions include their normalisation."""
     model = copy.deepcopy(model)
     for chain in [each for each in model.modules() if isinstance(each, nn.Sequential)]:
         for i, (layer, after) in enumerate(pairwise(chain)):
@@ -69,8 +69,8 @@ def exported(model, example):
 def quantized(content, model, asked):
     """The same with 8-bit convolutions, scaled to what these questions show, and an LSTM of 8-bit weights.
 
-    Of the weights 7 bits are used. With 8, sums of two products exceed the 16 bits that processors without
-    VNNI have for them: an emulated Haswell gave 85 % of PyTorch's answers instead of 99.
+    Weights use 7 bits. With 8, sums of two products exceed the 16 bits that processors without VNNI have for
+    them: an emulated Haswell gave 85 % of PyTorch's answers instead of 99.
     """
     with tempfile.TemporaryDirectory() as folder:
         whole, ready, static, both = (Path(folder, f"{i}.onnx") for i in range(4))
@@ -79,7 +79,7 @@ def quantized(content, model, asked):
         measured = TensorsData(CalibrationMethod.MinMax, _by_tensor(ranges(model, asked), onnx.load(ready)))
         save_tensors_data(measured, known := Path(folder, "ranges.json"))
         how = {"quant_format": QuantFormat.QDQ, "per_channel": True, "reduce_range": True}
-        logging.disable(logging.WARNING)  # that a part is in 8 bits already, which is meant
+        logging.disable(logging.WARNING)  # it warns that a part is in 8 bits already, as intended
         try:
             quantize_static(ready, static, op_types_to_quantize=["Conv"], calibration_cache_path=known, **how)
             quantize_dynamic(static, both, op_types_to_quantize=["LSTM"], reduce_range=True)
@@ -90,7 +90,7 @@ def quantized(content, model, asked):
 
 @torch.no_grad()
 def ranges(model, asked):
-    """Name of each convolution -> least and greatest value of what goes in, and of what comes out."""
+    """Name of each convolution -> least and greatest value of its inputs, and of its outputs."""
     model, seen = copy.deepcopy(model), defaultdict(list)
 
     def note(name, layer, given, said):
@@ -106,7 +106,7 @@ def ranges(model, asked):
 
 
 def _by_tensor(found, model):
-    """The same by the names that the tensors have in ONNX, where a convolution is known by its weight."""
+    """The ranges by the names of tensors in ONNX, where its weight identifies a convolution."""
     nodes = [node for node in model.graph.node if node.op_type == "Conv"]
     tensors = {}
     for node in nodes:

@@ -22,9 +22,9 @@ NEEDED = {"mlflow", "numpy", "onnxruntime", "pillow"}  # of requirements.txt, to
 
 
 class Refused(MlflowException):
-    """MLflow puts the whole request, picture and all, before the line that says what is wrong; here not.
+    """An error of one line: MLflow would put the whole request, picture and all, before it.
 
-    What never comes here, because MLflow itself refuses a field that it does not know, still has that.
+    It still does so for a request that MLflow itself refuses, because of an unknown field.
     """
 
     message = property(lambda self: self.line, lambda self, text: self.__dict__.setdefault("line", text))
@@ -70,18 +70,18 @@ def _new(store, name, path, picture, digest):
 
 
 def saved(path, picture, folder):
-    """The same as a folder, for a server that needs no registry."""
+    """The model as a folder, for a server that needs no registry."""
     mlflow.pyfunc.save_model(folder, **contents(path, picture))
 
 
 def contents(path, picture):
-    """What MLflow is given of a model file, with an example of a question and its answer."""
+    """What MLflow gets for a model file, with an example of a question and its answer."""
     asked = {"image": base64.b64encode(Path(picture).read_bytes()).decode(), "question": QUESTION}
     served, example = Served(), pandas.DataFrame([asked])
     served.model = Onnx(path)
     outputs = infer_signature(example, [served.answer(asked)]).outputs
     pins = [line for line in (ROOT / "requirements.txt").read_text().split() if line.split("==")[0] in NEEDED]
-    # Not required: what is missing is for `answer` to say, for MLflow would say it with the picture in full.
+    # Not required: `answer` says what is missing, for MLflow would repeat the picture in full.
     inputs = Schema([ColSpec("string", name, required=False) for name in INPUTS])
     del served.model  # which load_context opens
     return {

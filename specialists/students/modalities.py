@@ -2,10 +2,10 @@
 
     loss = KD(both) + strength * sum_i w_i T^2 D(teacher_i || student_i),    i: image alone, question alone
 
-KD is that of distillation.py. The methods differ in the teacher and in the weights w: none of them, one per
-modality (population), or one per example, as salient as the modality is to the teacher (instance), or as a
-small net says that learns which imitation helps on other examples (meta, in weigher.py). Of the paper only
-the abstract is known to us.
+KD is that of distillation.py. The methods differ in the teacher and in the weights w: none; one per modality
+(population); or one per example. The last follow the saliency of the modality to the teacher (instance), or a
+small net that learns which imitation helps on other examples (meta, in weigher.py). We know only the
+abstract of the paper.
 
 I modalities left alone, V views: both modalities, then each alone; M members, B batch, N examples, C answers,
 R cells, F channels, L words
@@ -78,7 +78,7 @@ class Method:
 
 
 def alone(inputs, modality, absent_F, word):
-    """What a network gets that sees one modality: for the other `absent_F` in every cell, or one `word`."""
+    """Inputs that show one modality; the other is `absent_F` in every cell, or one `word`."""
     image_BRF, tokens_BL, length_B = inputs
     if modality == "image":
         return image_BRF, torch.full_like(tokens_BL[:, :1], word), torch.ones_like(length_B)

@@ -1,6 +1,6 @@
-"""Whether params.yaml names only what there is, asked by the stage `code` before anything trains.
+"""Whether params.yaml names only what exists; the stage `code` checks it before anything trains.
 
-The stage that misses a row comes hours later. Files of methods are parsed, never imported.
+The stage that needs a missing row would come hours later. Files of methods are parsed, never imported.
 """
 
 import ast
@@ -8,7 +8,7 @@ import ast
 from specialists.tables.rows import listed
 from specialists.tables.titles import ROOM, parsed, source
 
-# What an axis of `table` names the rows of.
+# Axis of `table` -> the section whose rows it names.
 SECTIONS = {
     "networks": "networks",
     "generalists": "methods",
@@ -18,7 +18,7 @@ SECTIONS = {
 
 
 def checked(tree):
-    """The params, if every row that `table`, the chosen cell and the student name is there."""
+    """The params, if every row exists that `table`, the chosen cell and the student name."""
     table = _section(tree, "table")
     for axis, values in table.items():
         if not isinstance(values, list):
@@ -79,7 +79,7 @@ def takes_k(file):
 
 
 def _row(tree, place, row, section):
-    """A row of a section that a place names; of networks and methods its file is there too."""
+    """Check a row of a section that a place names; a network or method needs its file, too."""
     rows = _section(tree, section)
     if not isinstance(rows, dict):
         raise ValueError(f"params.yaml: {section}: {rows!r} is {type(rows).__name__}, expected rows")

@@ -15,7 +15,7 @@ def parameters(module):
 
 @torch.no_grad()
 def flops(module, *inputs):
-    """Of one forward pass: two for each multiplication of a matrix product or convolution."""
+    """Operations of one forward pass: two for each multiplication of a matrix product or convolution."""
     with plain(), FlopCounterMode(display=False) as counter:
         module(*inputs)
     return counter.get_total_flops()
@@ -23,7 +23,7 @@ def flops(module, *inputs):
 
 @torch.no_grad()
 def latency(module, *inputs, repeats=50):
-    """Milliseconds of one forward pass, the median of many after a few that warm up."""
+    """Milliseconds of one forward pass: the median of many, after a few to warm up."""
     times = []
     for _ in range(repeats + 5):
         start = time.perf_counter()

@@ -54,7 +54,7 @@ def _spans(families):
 
 
 def kind(family):
-    """The families of a kind differ in the number at the end."""
+    """The kind of a family: its name without the number at the end."""
     word, _, number = family.rpartition(" ")
     return word if number.isdecimal() else family
 

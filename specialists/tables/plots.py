@@ -11,7 +11,7 @@ from specialists.tables.titles import source, titles
 GREY, VIOLET = "#57606a", "#8250df"  # generalists; the student
 PALETTE = ("#d1242f", "#bf8700", "#1f6feb", "#1a7f37", "#bf3989", "#1b7c83", "#bc4c00", "#9a6700")
 MARKS = "os^DvP"
-FEW = 50  # in percent of fewer answers chance is all one sees
+FEW = 50  # a percentage of fewer answers shows chance alone
 
 
 @dataclass(frozen=True)
@@ -31,7 +31,7 @@ class Look:
 
     @property
     def face(self):
-        """Where lines are no help: markers are half full for dotted lines, hollow for dashed ones."""
+        """For figures without lines: markers are half full for dotted lines, hollow for dashed ones."""
         fill = {"-": "full", ":": "left", "--": "none"}[self.line]
         return {"mfc": self.colour, "mfcalt": "white", "fillstyle": fill}
 
@@ -39,8 +39,8 @@ class Look:
 def looks(methods, generalists):
     """Method -> Look, of the rows of params `methods` and of the student.
 
-    Grey are generalists; every other file of specialists/methods has the next colour of the palette. Of one
-    colour, rows that share features are dashed; of the rest the first is solid, others are dotted.
+    Generalists are grey; every other file of specialists/methods has the next colour of the palette. Within a
+    colour, rows that share features are dashed; the first of the rest is solid, the others are dotted.
     """
     files = {row: source(row, settings, "methods") for row, settings in methods.items()}
     order = list(dict.fromkeys(file for row, file in files.items() if row not in generalists))
@@ -57,13 +57,13 @@ def mark(k):
 
 
 def spread(rows, number):
-    """The standard deviations over seeds; of one seed none is known, and none is drawn."""
+    """The standard deviations over seeds; with one seed none is known, and none is drawn."""
     std = [row["report"][number]["std"] for row in rows]
     return None if None in std else std
 
 
 def against_k(rows, networks, looks):
-    """Top-1 and oracle against k, a line per method; those that know no k are level lines."""
+    """Top-1 and oracle against k, a line per method; methods without k are level lines."""
     figure, grid = plt.subplots(2, len(networks), figsize=(6.2 * len(networks), 8), squeeze=False)
     for axes_N, number in zip(grid, ("top1", "oracle"), strict=True):
         for axes, network in zip(axes_N, networks, strict=True):
@@ -169,7 +169,7 @@ def _mean(row, name):
 
 
 def reliability(bins, networks, looks):
-    """What the mean keeps against what it promises; `bins` maps rows to points of stages/evaluate.py."""
+    """The mean's accuracy against its confidence; `bins` maps rows to points of stages/evaluate.py."""
     figure, grid = plt.subplots(1, len(networks), figsize=(6.6 * len(networks), 6), squeeze=False)
     for axes, network in zip(grid[0], networks, strict=True):
         axes.plot([0, 100], [0, 100], color="#d0d7de", linewidth=6, zorder=0)

@@ -71,7 +71,7 @@ def costs(rows, latency, paper):
 
 
 def usage(used, families, title, group):
-    """Of the questions of each family, a column, the share that each group of each gate is at work for."""
+    """The share of the questions of each family, a column, for which each group of each gate works."""
     asked = [x for x in range(len(families)) if used[0][x]]
     figure, grid = plt.subplots(1, len(used), figsize=(1.2 + 3.6 * len(used), 4.2), squeeze=False)
     names = [families[x] for x in asked]

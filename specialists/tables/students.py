@@ -6,7 +6,7 @@ from specialists.students import MODALITIES
 from specialists.tables.rows import cell, listed, name
 from specialists.tables.table import NUMBERS, number, over, text
 
-# Of the rows that are published; another one is called by its name.
+# Titles of the published rows; any other row is called by its name.
 TITLES = {
     "alone": "alone",
     "alone_long": "alone, for as long as the others",

@@ -34,12 +34,12 @@ def _row(axes, metrics, network, method, k):
 
 
 def over(values):
-    """Mean and standard deviation over seeds; of one seed none is known."""
+    """Mean and standard deviation over seeds; with one seed no deviation is known."""
     return {"mean": mean(values), "std": stdev(values) if len(values) > 1 else None}
 
 
 def number(place, found, *keys):
-    """What stands under the keys in a file of metrics, which must be a number."""
+    """The value under the keys in a file of metrics, which must be a number."""
     for key in keys:
         found = found.get(key) if isinstance(found, dict) else None
     try:

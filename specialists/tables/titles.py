@@ -1,7 +1,7 @@
 """What rows and groups are called, read from the files of methods and data sets.
 
-These are parsed, never imported: a title needs no torch. No stage depends on one: what changes a method's
-settings changes its numbers too.
+The files are parsed, never imported, so a title needs no torch. No stage depends on a title: what changes a
+method's settings changes its numbers too.
 """
 
 import ast

@@ -40,7 +40,7 @@ class State:
 
     @property
     def metrics(self):
-        """The means of the best row; and of every row the paper's two numbers, with their deviations."""
+        """The means of the best row, and top-1 and oracle of every row, with their deviations."""
         return self.means(self.best) | {  # top-1 first: the compare page opens with it
             f"rows/{title} {each} {part}": value
             for title, row in self.table.items()

@@ -1,7 +1,7 @@
 """CLEVR under data.root -> a folder that every VQA network reads; its files are described in read.py.
 
-Official train without images held out for selection (train), those images (select), official val (report);
-vocabulary and scene reader know the first alone.
+The splits are the official train without images held out for selection (train), those images (select), and
+the official val (report). Vocabulary and scene reader learn from train alone.
 
 N, I images, R cells, F channels
 """

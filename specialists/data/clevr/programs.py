@@ -66,7 +66,7 @@ def _spoken(result):
 
 
 class _One(tuple):
-    """The object that `unique` found, as a type of its own: a set is no object and a number is neither."""
+    """The object that `unique` found. It has its own type, so that it is not taken for a set or a number."""
 
 
 def _scene(scene):

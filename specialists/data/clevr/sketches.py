@@ -1,7 +1,7 @@
 """Sketches of questions: a program drawn into a scene, and the phrases that say it.
 
-A sketch chooses what is there, so that few drafts fail, and is Unfit where the scene has nothing to ask.
-What could be answered without its middle is no question: a description that is unique without the relation, a
+A sketch chooses what is there, so that few drafts fail. It is Unfit where the scene has nothing to ask. A
+question must need its middle, so these are refused: a description that is unique without the relation, a
 relation that removes nothing, a union of which one side adds nothing.
 """
 
@@ -122,7 +122,7 @@ class Draft:
                 break
         else:
             raise Unfit
-        # rather short than long
+        # short ones are preferred
         part = choices[0] if self.rng.random() < 0.5 else self.rng.choice(choices)
         return self.add("unique", self.filter(node, part)), thing, self.phrase(part, tail, head)
 

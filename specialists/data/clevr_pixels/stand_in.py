@@ -1,6 +1,6 @@
 """Flat things on a plain ground, laid out as CLEVR v1.0: what few pixels show and small networks learn.
 
-Scenes, questions and files are as in clevr/stand_in.py; right is right, and what is in front is further down.
+Scenes, questions and files are as in clevr/stand_in.py. Right means right, and in front means further down.
 """
 
 import random
@@ -22,7 +22,7 @@ AHEAD = 10.0  # how far away all things are
 class World(world.World):
     """The section `world` of params.yaml: from `fewest` to `most` things, on places `across` and `down`.
 
-    `families` are asked about, of a group (zero_hop) or one by one (zero_hop 2); none named are all.
+    `families` to ask about are named by group (zero_hop) or one by one (zero_hop 2); no name means all.
     """
 
     fewest: int
@@ -39,7 +39,7 @@ class World(world.World):
 
 
 def named(names):
-    """The families with these names, which are those of clevr/official.py; of no names all."""
+    """The families with these names, as in clevr/official.py; all without a name."""
     called = [{name, name.rpartition(" ")[0]} for name in official.FAMILIES]
     if unknown := set(names).difference(*called):
         known = ", ".join(official.TEMPLATES)

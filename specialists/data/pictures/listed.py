@@ -98,7 +98,7 @@ def _tables(found, root, pictures):
 
 
 def _rows(table):
-    """(line, {column: text}) of a CSV; what has to be there is."""
+    """(line, {column: text}) of a CSV; required columns and values must be there."""
     try:
         with open(table, encoding="utf-8-sig", newline="") as file:
             rows = csv.DictReader(file, strict=True)

@@ -1,7 +1,7 @@
 """Pictures of one's own under data.root -> a folder that every network on boxes reads, as vqa2/read.py says.
 
-Small eyes learn from questions of train, or a ResNet-101 sees with weights of a file; cells of the grid are
-the boxes. eyes.safetensors holds eyes that learned.
+Small eyes learn from questions of train, or a ResNet-101 has weights from a file. Cells of the grid are the
+boxes. eyes.safetensors holds eyes that learned.
 """
 
 from dataclasses import dataclass
@@ -40,7 +40,7 @@ class Settings:
     """The section `features` of params.yaml.
 
     `weights`: a file of a ResNet-101, or '' for eyes that learn as `eyes` says. `longest`: words of a
-    question. An answer is learned that is right for `least` questions of train.
+    question. An answer is learned if it is right for `least` questions of train.
     """
 
     weights: str
@@ -64,7 +64,7 @@ def prepare(data, settings, folder):
     if settings.weights:
         eyes = resnet101.load(settings.weights)
     else:
-        for _ in extract.batches(paths, (1, 1), FORMATS):  # so that what is no picture is found before
+        for _ in extract.batches(paths, (1, 1), FORMATS):  # finds files that are no pictures early
             pass
         eyes = taught_by(columns, about, paths, data, settings.eyes)
         weights.save(eyes, folder / "eyes.safetensors")

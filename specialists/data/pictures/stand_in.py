@@ -69,7 +69,7 @@ def arranged(world, rng, number=NUMBER, places=PLACES):
 
 
 def drawn(world, scene, places=PLACES):
-    """A ball is a disc, a cube a square, a cylinder stands upright; what is of metal has a spot of light."""
+    """A ball is a disc, a cube a square, a cylinder an upright bar; metal has a spot of light."""
     image = Image.new("RGB", (world.width, world.height), BACKGROUND)
     draw, unit = ImageDraw.Draw(image), min(world.width / places[0], world.height / places[1])
     for thing in scene["objects"]:

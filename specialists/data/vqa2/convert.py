@@ -1,7 +1,7 @@
 """From the published files of bottom-up features to the store of store.py, once and for all.
 
-Files may be several, TSV (tsv.py) or HDF5 (hdf5.py), as published. Memory stays at one image; a conversion
-that was killed goes on after the last image that is whole.
+There may be several files, TSV (tsv.py) or HDF5 (hdf5.py), as published. Memory holds one image. A killed
+conversion goes on after the last whole image.
 """
 
 import os
@@ -21,9 +21,9 @@ TOGETHER = 256  # images between two points from which a killed conversion goes 
 
 
 def convert(sources, folder, most=0):
-    """Write the store of some files; of each image the first `most` boxes are kept, or all.
+    """Write the store of some files, with the first `most` boxes of each image, or all.
 
-    What is there already of the same files is left.
+    A store of the same files is left as it is.
     """
     sources, part = [*map(Path, sources)], Path(folder).with_name(f".{Path(folder).name}.part")
     read = [[path.name, path.stat().st_size] for path in sources]

@@ -1,7 +1,7 @@
 """What a detector would find in a scene of the stand-in: boxes by confidence, and a feature of each.
 
 Objects are found several times, each time a little aside; some only after much clutter. A feature mixes the
-attributes of what its box covers, and noise. So that counting is hard, and more boxes see more.
+attributes of what its box covers, and noise. So counting is hard, and more boxes see more.
 
 O objects, N boxes, A attributes, F channels
 """
@@ -55,7 +55,7 @@ def clutter(width, height, rng):
 
 
 def covering(box_N4, outline_O4):
-    """How much of a box each object takes, and of an object each box: intersection over union."""
+    """Intersection over union of each box and each object."""
     near_NO2 = np.maximum(box_N4[:, None, :2], outline_O4[:, :2])
     far_NO2 = np.minimum(box_N4[:, None, 2:], outline_O4[:, 2:])
     both_NO = np.maximum(far_NO2 - near_NO2, 0).prod(2)

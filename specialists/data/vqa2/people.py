@@ -1,4 +1,4 @@
-"""Ten people who answer a question of the stand-in: most see what is there, and not all say it alike."""
+"""Ten people who answer a question of the stand-in: most see what is there, and words differ."""
 
 from specialists.data.clevr.programs import VALUES
 
@@ -18,7 +18,7 @@ NUMBERS = "zero one two three four five six seven eight nine ten".split()
 
 
 def answers(right, kind, rng):
-    """The answers of ten people; (common, answers), of equals the one that comes first."""
+    """(the most common answer, the first of equals; the answers of ten people)"""
     # Some questions are hard for all: that is where people disagree.
     doubt = rng.choice((0.05, 0.1, 0.3, 0.8))
     said = [

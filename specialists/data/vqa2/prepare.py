@@ -1,8 +1,8 @@
 """VQA v2 under data.root -> a folder that every network on boxes reads; its files are described in read.py.
 
-Official train without images held out for selection (train), those images (select), official val (report);
-vocabularies, and which answer is of which type, are learned from the first alone, or answers from all, as the
-published lists are.
+The splits are the official train without images held out for selection (train), those images (select), and
+the official val (report). Vocabularies and the types of answers are learned from train alone. Answers may be
+learned from all, as the published lists are.
 """
 
 import os
@@ -75,7 +75,7 @@ def prepare(data, settings, folder):
 
 
 def finished(columns, about, folder, more):
-    """Write what is left, where boxes, and `more` files of other kinds, lie in the folder already."""
+    """Write what is missing from a folder that holds the boxes, and `more` files of other kinds."""
     with replacing(folder / "questions.safetensors") as draft:
         draft.write_bytes(save(columns))
     boxes = [f"boxes/{name}" for name in (*store.FILES, "meta.json")]
@@ -161,7 +161,7 @@ def learned(asked, images, data, settings):
 
 
 def blind(columns, answers):
-    """Accuracy on report, in percent, of whoever knows the type of a question and the answers of train."""
+    """Accuracy on report, in percent, of answering from the type of a question and the answers of train."""
     target, family = torch.from_numpy(columns["target"]), torch.from_numpy(columns["family"]).long()
     train, report = (torch.from_numpy(columns["split"] == SPLITS.index(name)) for name in ("train", "report"))
     total = torch.zeros(int(family.max()) + 1, answers, dtype=torch.float64)

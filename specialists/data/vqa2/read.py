@@ -40,7 +40,7 @@ class Boxes:
     task = votes
 
     def best(self, boxes):
-        """The same data, of which networks see another number of boxes."""
+        """The same data, with another number of boxes for networks to see."""
         return replace(self, boxes=boxes)
 
     def rows(self, split):
@@ -51,7 +51,7 @@ class Boxes:
         return by_length(self.questions["length"][self.rows("train")], batch, generator)
 
     def batch(self, rows):
-        """((image_BKF, box_BK4, tokens_BL, length_B), target_B2A); boxes that are not there are zero."""
+        """((image_BKF, box_BK4, tokens_BL, length_B), target_B2A); missing boxes are zero."""
         length_B = self.questions["length"][rows].long()
         tokens_BL = self.questions["tokens"][rows, : int(length_B.max())].long()
         image_BKF, box_BK4 = self.seen(self.questions["image"][rows].numpy())

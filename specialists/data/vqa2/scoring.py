@@ -1,8 +1,8 @@
 """The accuracy of VQA v2 to the digit of the official evaluator, its quirks included.
 
 An answer counts min(1, n / 3), where n others gave it, on average over leaving each person out once. Answers
-are brought into one form first, but only where not all people gave the same. Of its quirks: what happens to a
-sign depends on all of the answer; at most 32 periods go; capitals fall after the signs have gone.
+are normalised first, but only if people gave different ones. Some quirks: what happens to a sign depends on
+the whole answer; at most 32 periods are removed; lower case comes after the signs.
 """
 
 import re
@@ -48,7 +48,7 @@ def normalized(answer):
 
 
 def accuracy(answer, answers):
-    """0 to 1, of an answer where people gave `answers`."""
+    """The accuracy, 0 to 1, of an answer where people gave `answers`."""
     answer, *answers = (text.replace("\n", " ").replace("\t", " ").strip() for text in (answer, *answers))
     if len(set(answers)) > 1:
         answer, *answers = map(normalized, (answer, *answers))
@@ -56,7 +56,7 @@ def accuracy(answer, answers):
 
 
 def worth(agree):
-    """What an answer counts with which each of some people agrees or not."""
+    """The accuracy of an answer; `agree` says of each person whether they gave it."""
     same = sum(agree)
     return sum(min(1, (same - each) / PEOPLE) for each in agree) / len(agree)
 

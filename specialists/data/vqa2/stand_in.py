@@ -1,8 +1,7 @@
 """A small VQA v2 of our own, from rendered scenes, laid out as official.py says.
 
-What is hard in the real data is so here: boxes that lie on one another, people who disagree, types of
-questions and answers as skewed, and for most questions another picture about which the same question has
-another answer.
+What is hard in the real data is hard here: boxes overlap, people disagree, types of questions and answers are
+as skewed, and most questions have another picture for which the answer is another one.
 """
 
 import base64
