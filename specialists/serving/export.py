@@ -61,7 +61,7 @@ def exported(model, example):
     shape = {"input_names": list(INPUTS), "output_names": ["probability"], "dynamic_axes": axes}
     example = tuple(map(torch.from_numpy, example))
     with plain(), tempfile.TemporaryDirectory() as folder, warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # of a newer exporter, which takes the number of words for a constant
+        warnings.simplefilter("ignore")  # a newer exporter would make the number of words a constant
         torch.onnx.export(model, example, draft := Path(folder, "model.onnx"), dynamo=False, **shape)
         return draft.read_bytes()
 

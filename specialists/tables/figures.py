@@ -18,7 +18,7 @@ BLUE, GREY, RED = "#1f6feb", "#8b949e", "#d1242f"
 
 
 def save(figure, path):
-    """PNG, the same bytes for equal pictures: no version in it, no choice left to the zlib of the system."""
+    """Write a PNG, the same bytes for equal pictures: it has no version, and needs no particular zlib."""
     kept = {"metadata": {"Software": None}, "pil_kwargs": {"compress_type": zlib.Z_RLE}}
     with replacing(path) as draft:
         figure.savefig(draft, format="png", dpi=110, bbox_inches="tight", **kept)

@@ -17,7 +17,7 @@ COLOURS = {"chosen": "#1f6feb", "drawn": "#bf8700", "all": "#24292f"}  # the gro
 
 
 def row(name, seeds, read, beside):
-    """Numbers of a network over seeds; `read` gives metrics/..., `beside` what stands beside the machine."""
+    """Numbers of a network over seeds; `read` gives metrics/..., `beside` the record of the machine."""
     files = [f"{name}-s{seed}" for seed in seeds]
     single, routed = ([read(f"{room}/{file}") for file in files] for room in ("singles", "routing/singles"))
     found = {"n": len(files), "parameters": number(f"singles/{files[0]}", single[0], "parameters")}

@@ -32,7 +32,7 @@ def title(row, settings):
 
 
 def source(row, settings, section):
-    """The file that a row of networks or methods is computed by: of its own name, or of that it gives."""
+    """The file that computes a row of networks or methods: of the row's name, or of one that it gives."""
     key = section.removesuffix("s")
     return settings[key] if key in settings else row
 

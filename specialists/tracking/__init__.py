@@ -1,1 +1,1 @@
-"""Only this package knows DVC's files; MLflow is also known in serving/served.py."""
+"""DVC's files and MLflow: no other package knows them, except serving/served.py, which knows MLflow."""

@@ -116,8 +116,8 @@ ALL = range(len(FAMILIES))
 def ask(scene, number, rng, tally, among=ALL):
     """`number` different questions of some families on a scene, as (family, text, program, answer).
 
-    Families that `tally[family]` has seen least come first, and of several drafts the one whose answer it has
-    seen least. An answer above its share is dropped for the next family, as long as there is one.
+    The families with the fewest questions in `tally[family]` come first; of several drafts the one with its
+    rarest answer. An answer above its share gives way to the next family, as long as there is one.
     """
     view, found, texts = View(scene), [], set()
     for patience in (0, 2, 10, 1000):

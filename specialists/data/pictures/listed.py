@@ -77,7 +77,7 @@ def _official(found, pictures):
 
 
 def _tables(found, root, pictures):
-    """Rows of CSV as if ten people had given each answer; a group is its column or how a question begins."""
+    """Rows of CSV, each answer as if of ten people; a group is its column or a question's first word."""
     id_of, asked, seen, count = {path: i for i, path in enumerate(pictures)}, {}, {}, 0
     for split, (table,) in found.items():
         questions, annotations = [], []

@@ -41,8 +41,8 @@ class Data:
 class Settings:
     """The section `features` of params.yaml.
 
-    Of each image the `most` best boxes are kept, of which networks see the `boxes` best. `longest`: words of
-    a question. An answer is learned that is common to `least` questions of `answers`, train or all.
+    Each image keeps its `most` best boxes; networks see the `boxes` best. `longest`: words of a question. An
+    answer is learned if it is the common one of `least` questions of `answers`, train or all.
     `vectors`: a text file of words and numbers (GloVe's), or ''.
     """
 

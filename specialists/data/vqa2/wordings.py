@@ -1,7 +1,7 @@
 """What the stand-in asks about a scene: types of questions as often as in VQA v2, each in several wordings.
 
-A question is a type and a text, and says its answer about any scene: none where it makes no sense, as one
-about "the cube" where there are two.
+A question is a type and a text, and has an answer for any scene. The answer is None where the question makes
+no sense: one about "the cube" where there are two.
 """
 
 from collections import Counter
