@@ -33,7 +33,7 @@ def names(folder):
 
 def test_experiments(clone, monkeypatch):
     monkeypatch.setenv("COLUMNS", "200")
-    start, show, *_ = blocks("experiments.md")
+    start, show, beside, *_ = blocks("experiments.md")
     sweep = "-S method=ie,mcl,cmcl,mcl_kd -S k=1,2,3"
     assert sweep in start
     fewer = "-S method=ie,mcl_de -S k=2"  # of which one fails
@@ -53,11 +53,19 @@ def test_experiments(clone, monkeypatch):
     params = (clone / "params.yaml").read_text()
     assert re.search(r"^method: mcl$", params, re.MULTILINE) and re.search(r"^k: 2$", params, re.MULTILINE)
     assert stale(clone) == set()
+    told = shell(clone, beside)
+    assert (
+        "| cell: SAN MCL-KD k = 1, then SAN CMCL k = 1 | " in told and "| method | k | select top-1 |" in told
+    )
+    assert "| oracle | " in told and max(map(len, told.split("report.ece")[-1].splitlines())) < 80
     branch = run(clone, "git", "show", "try-cmcl:params.yaml").stdout
     assert re.search(r"^method: cmcl$", branch, re.MULTILINE)
     client = MlflowClient(f"sqlite:///{clone}/mlflow.db")
     found = client.search_runs([client.get_experiment_by_name("table").experiment_id], "tags.kind = 'cell'")
     chosen = [each for each in found if each.info.run_name.endswith(" (cell)")]
+    assert {"cmcl: san-cmcl-k1-s0 (cell)", "mcl-two: san-mcl-k2-s0 (cell)"} <= {
+        e.info.run_name for e in chosen
+    }
     cells = [(each.data.tags["method"], each.data.tags["k"]) for each in chosen]
     assert sorted(cells) == [("cmcl", "1"), ("ie", "all"), ("mcl", "2"), ("mcl_kd", "1")]
     assert {"cmcl", "mcl-two"} <= {each.data.tags.get("experiment") for each in chosen}
