@@ -29,13 +29,13 @@ def track(folder, *words, **environment):
 
 
 def shown(folder, title="table"):
-    """Run name -> its runs, oldest first."""
+    """Run name, without that of an experiment before it -> its runs, oldest first."""
     client = MlflowClient(f"sqlite:///{folder}/mlflow.db")
     found = {}
     for each in client.search_runs(
         [client.get_experiment_by_name(title).experiment_id], order_by=["start_time ASC"]
     ):
-        found.setdefault(each.info.run_name, []).append(each)
+        found.setdefault(each.info.run_name.rpartition(": ")[2], []).append(each)
     return client, found
 
 
@@ -220,7 +220,9 @@ def test_an_experiment_leaves_the_table_alone_until_it_is_applied(empty):
     assert len(runs["table"]) == 1
     names, columns = listed(empty, "experiments")
     assert (
-        names == ["san-ie-s0"] and columns[-2:] == ["all", "try"] and columns[0] == pytest.approx(before + 1)
+        names == ["try: san-ie-s0"]
+        and columns[-2:] == ["all", "try"]
+        and columns[0] == pytest.approx(before + 1)
     )
     kept = run(empty, "git", "stash", "create").stdout.strip()
     run(empty, "git", "update-ref", "refs/exps/ab/cdef/try", kept)  # as DVC does after the last stage
@@ -266,7 +268,7 @@ def test_of_who_knows_no_k_every_k_is_the_same_run(empty):
         other = lock.replace("specialize san mcl_kd 1 0 cell\n", f"specialize san ie {k} 0 cell\n")
         (empty / "dvc.lock").write_text(other)
         track(empty, DVC_EXP_NAME=f"ie-{k}")
-    assert len(shown(empty)[1]["ie-1: san-ie-s0 (cell)"]) == 1
+    assert len(shown(empty)[1]["san-ie-s0 (cell)"]) == 1
 
 
 def test_a_row_that_left_the_table_is_superseded_and_the_table_is_a_new_one(empty):
@@ -525,8 +527,10 @@ def test_an_experiment_shows_the_cells_that_it_evaluated_under_its_name(empty):
     title = "san-cmcl-k1-s0 (cell)"
     run(empty, "dvc", "exp", "run", "--quiet", "--name", "try", "--set-param", "method=cmcl")
     _, runs = shown(empty)
-    assert [*runs] == [f"try: {title}"]  # and no cell of the table, although the database was empty
+    assert [each.info.run_name for found in runs.values() for each in found] == [
+        f"try: {title}"
+    ]  # and no cell of the table, although the database was empty
     track(empty)
     _, runs = shown(empty)
-    assert len(runs[title]) == 1 and f"try: {title}" not in runs
+    assert [each.info.run_name for each in runs[title]] == [title]
     assert runs[title][0].data.tags["state"] == "current" and runs[title][0].data.tags["experiment"] == "try"

@@ -20,6 +20,7 @@ from tools.revisions import experiments, table
 
 def main(*, row: str = "cell"):
     made = experiments(output("git", "rev-parse", "HEAD").strip())
+    made = {name: commit for name, commit in made.items() if ours(commit)}
     if not made:
         raise ValueError(
             "no experiment on HEAD; dvc exp run -S method=cmcl makes one, dvc exp show lists them"
