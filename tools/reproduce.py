@@ -162,6 +162,10 @@ class Work:
         now = time.monotonic()
         return now - self.running.get(name, (None, now))[1]
 
+    def place(self, name):
+        """What runs where; here it is one machine."""
+        return name
+
     def say(self, line=None):
         """Print a line; on a terminal the running stages stand below it."""
         running = ", ".join(f"{name} {duration(self.elapsed(name))}" for name in [*self.running])

@@ -21,7 +21,7 @@ def run(main):
     """Call main with the command line, typed by its annotations; a mistake is one line and exit 1.
 
     A keyword-only parameter is a switch: `main(*, history: bool = False)` takes --history, and
-    `main(*, pairs: str = "")` takes --pairs PAIRS.
+    `main(*, pairs: str = "")` takes --pairs PAIRS. `main(*targets: str)` takes any number of words.
     """
     module = inspect.getmodule(main)
     words, parameters = sys.argv[1:], inspect.signature(main).parameters.values()
@@ -44,6 +44,8 @@ def run(main):
         for word in given:
             if word.startswith("--"):
                 raise ValueError(f"{word} is unknown; known: {', '.join([*switches, '--help'])}")
+        if places and places[-1].kind is inspect.Parameter.VAR_POSITIONAL:
+            places[-1:] = places[-1:] * (len(given) - len(places) + 1)
         if len(given) != len(places):
             wanted = " ".join([*(p.name.upper() for p in places), *(f"[{switch}]" for switch in switches)])
             raise ValueError(f"{len(given)} arguments, expected {len(places)}: {wanted or 'none'}")
