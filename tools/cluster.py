@@ -1,9 +1,10 @@
 """python -m tools.cluster [TARGET...]
 
-Compute what is not up to date in the pipeline of this folder, or what TARGETs follow from, on a Ray cluster: the one
-that RAY_ADDRESS names or that runs on this machine, or one of this machine alone, started for it. DVC decides what
-changed; Ray says where a stage runs, and runs it again if its node dies; DVC's remote carries the data; what git
-tracks comes back here. dvc.lock is in the end as after `dvc repro`. Killed, it goes on where it was. docs/cluster.md
+Compute what is not up to date in the pipeline of this folder, or what TARGETs follow from, on a Ray cluster:
+the one that RAY_ADDRESS names or that runs on this machine, or one of this machine alone, started for it. DVC
+decides what changed; Ray says where a stage runs, and runs it again if its node dies; DVC's remote carries
+the data; what git tracks comes back here. dvc.lock is in the end as after `dvc repro`. Killed, it goes on
+where it was. See docs/cluster.md.
 
 reads   dvc.yaml, params.yaml, dvc.lock, cluster.yaml, and the code as it is committed
 writes  dvc.lock, metrics/, MLflow, and what tools.pages writes; outputs to DVC's remote, for `dvc pull`;
@@ -26,7 +27,15 @@ from specialists.tracking import pipeline
 from tools import heal, nodes, plan, reproduce
 from tools.placing import LOGS, Lock, Placed
 
-CODE = (":/stages", ":/specialists", ":/accepted.csv", ":/requirements.txt", "dvc.yaml", "params.yaml")
+CODE = (
+    ":/stages",
+    ":/specialists",
+    ":/tools/attempt.py",
+    ":/accepted.csv",
+    ":/requirements.txt",
+    "dvc.yaml",
+    "params.yaml",
+)
 UNSEEN = ("**/metrics/**", "**/dvc.lock", "docs/**", "tests/**")  # in the commit; what the head has is sent
 NAMED = 5  # files, in an error
 
@@ -80,17 +89,14 @@ def committed(sources):
     for path in here:
         if not Path(f"{path}.dvc").exists() and not any(plan.within(each, path) for each in known):
             raise ValueError(
-                f"{path}: a stage reads it, no stage makes it and git does not hold it, so the nodes have none; "
-                "`dvc add` it, or name it by an absolute path that all nodes have"
+                f"{path}: read by a stage, made by none and not in git, so nodes have none; `dvc add` it, "
+                "or name it by an absolute path that all nodes have"
             )
 
 
 def archive(top):
-    unseen = [f":(exclude,glob){each}" for each in UNSEEN]
-    done = subprocess.run(
-        ["git", "archive", "HEAD", "--", ".", *unseen], cwd=top, check=True, capture_output=True
-    )
-    return done.stdout
+    words = ["git", "archive", "HEAD", "--", ".", *(f":(exclude,glob){each}" for each in UNSEEN)]
+    return subprocess.run(words, cwd=top, check=True, capture_output=True).stdout
 
 
 def planned(tree, folder, settings, targets):
@@ -109,7 +115,7 @@ def lend(steps, todo):
 
 
 def remote(action, *names):
-    done = subprocess.run(["dvc", action, "--quiet", *names], capture_output=True, text=True)
+    done = subprocess.run(["dvc", action, *names], capture_output=True, text=True)
     if done.returncode:
         said = done.stderr.strip().splitlines() or ["no reason given"]
         raise ValueError(f"dvc {action} {' '.join(names)[:100]}: DVC's remote: {said[-1]}")

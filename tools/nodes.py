@@ -7,18 +7,17 @@ tools.cluster ships this file to the nodes, so it imports nothing of ours. A nod
     SPECIALISTS_SCRATCH  where checkpoints are, on storage that all nodes share; in the first if not set
 """
 
-import fcntl
 import io
+import json
 import os
 import platform
 import subprocess
 import sys
 import tarfile
-import time
-from contextlib import nullcontext
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
+from subprocess import PIPE, STDOUT
 from tempfile import TemporaryDirectory
 
 import yaml
@@ -26,13 +25,12 @@ import yaml
 DECIDE = ("torch", "numpy", "dvc")  # packages whose version can change bytes
 # Ray passes on the head's PYTHONPATH, and sets OMP_NUM_THREADS to num_cpus: other sums, other md5.
 DROPPED = ("DVC_", "GIT_", "RAY_", "PYTHON", "OMP_NUM_THREADS")
-PUSHES = 3  # attempts, for a remote may be away for a moment
 SAID = 20_000  # characters of what a failing stage printed, the last
 
 
 @dataclass(frozen=True)
 class Job:
-    """A stage, and all that it needs of the head; the rest is in the tree of the commit or in DVC's remote."""
+    """A stage, and what it needs of the head; the rest is in the tree of the commit or DVC's remote."""
 
     name: str
     folder: str  # of the pipeline, in the tree
@@ -41,10 +39,6 @@ class Job:
     files: dict[str, bytes]  # inputs that git holds, as they are on the head
     lock: dict  # the entries of the stages that it reads from, and its own
     kept: list[str]  # its outputs that git holds
-
-
-class Failed(Exception):
-    """What failed (fetching, the stage, pushing), and what was printed."""
 
 
 class Board:
@@ -61,7 +55,7 @@ class Board:
 
 
 def run(job, tree, board):
-    """Compute a stage; returns its entry of dvc.lock, what git keeps of it, where and how long."""
+    """Compute a stage; returns its entry of dvc.lock, what git keeps of it, where and how long it ran."""
     import ray  # the head plans without it
 
     node = ray.get_runtime_context().get_node_id()
@@ -69,45 +63,27 @@ def run(job, tree, board):
     home = Path(os.getenv("SPECIALISTS_NODE") or Path.home() / ".cache/specialists")
     home.mkdir(parents=True, exist_ok=True)
     sweep(home)
-    report = {"name": job.name, "node": node, "processor": processor()}
-    with TemporaryDirectory(prefix=f"{mine()}{os.getpid()}-", dir=home, ignore_cleanup_errors=True) as clone:
-        try:
-            return report | compute(job, lay(clone, tree, job, home / "cache"), home, clone)
-        except Failed as error:
-            what, said = error.args
-            return report | {"failed": what, "said": said[-SAID:]}
+    prefix = f"{mine()}{os.getpid()}-"
+    with TemporaryDirectory(prefix=prefix, dir=home, ignore_cleanup_errors=True) as top:
+        place = lay(top, tree, job, home / "cache")
+        return {"node": node, "processor": processor()} | (unlike(top) or attempt(job, place, home, top))
 
 
-def compute(job, place, home, top):
-    marks, env = [time.monotonic()], environment(top)
-    unlike(top)
+def attempt(job, place, home, top):
     scratch = Path(os.getenv("SPECIALISTS_SCRATCH") or home / "scratch", Path(job.folder).name or "root")
     scratch.mkdir(parents=True, exist_ok=True)
     (place / "scratch").symlink_to(scratch)
-    if job.pulls:
-        with nullcontext() if cached(job, home / "cache") else held(home / "pull.lock"):
-            dvc("fetching", place, env, "pull", "--quiet", *job.pulls)
-    marks.append(time.monotonic())
-    # Its outputs of before may be away, and its outputs without a cache would keep it out of the run-cache.
-    words = ["--single-item", "--no-run-cache", "--allow-missing", job.name]
-    dvc("the stage", place, env, "repro", *words)
+    command = [sys.executable, "-m", "tools.attempt", job.name, *job.pulls]
+    env, said = environment(top) | {"NODE_CACHE": str(home / "cache")}, {"stdout": PIPE, "stderr": STDOUT}
+    done = subprocess.run(command, cwd=place, env=env, text=True, **said)
+    report = place / "attempt.json"
+    found = json.loads(report.read_text()) if report.exists() else {"failed": "the stage"}
+    if found["failed"]:
+        return {"failed": found["failed"], "said": done.stdout[-SAID:]}
     entry = yaml.safe_load((place / "dvc.lock").read_text())["stages"][job.name]
-    if missing := [out["path"] for out in entry.get("outs", []) if "md5" not in out]:  # which DVC then allows
-        raise Failed("the stage", f"did not write {', '.join(missing)}")
-    marks.append(time.monotonic())
-    if entry != job.lock.get(job.name):
-        push(place, env, job.name)
-    marks.append(time.monotonic())
-    made, kept = (
-        read(place, ["metrics"]),
-        read(place, job.kept),
-    )  # of the first, metrics/environment is in no lock
-    made = {path: text for path, text in made.items() if job.files.get(path) != text}
-    return {
-        "lock": entry,
-        "files": made | kept,
-        "seconds": [b - a for a, b in zip(marks, marks[1:], strict=False)],
-    }
+    # Where metrics/environment is among what a stage writes, no lock says.
+    made = {path: text for path, text in read(place, ["metrics"]).items() if job.files.get(path) != text}
+    return {"lock": entry, "files": made | read(place, job.kept), "seconds": found["seconds"]}
 
 
 def lay(top, tree, job, cache):
@@ -129,7 +105,7 @@ def configure(place, *settings):
 
     file = ConfigObj(encoding="utf-8", write_empty_values=True)
     for each in settings:
-        file.merge(each)
+        file.merge({name: {k: str(v) for k, v in section.items()} for name, section in each.items()})
     file.filename = str(place / ".dvc/config.local")
     file.write()
 
@@ -141,45 +117,10 @@ def environment(top):
     return ours | {"PATH": path, "PYTHONPATH": str(top), "PYTHONDONTWRITEBYTECODE": "1"}
 
 
-def dvc(what, place, env, *words):
-    command = [sys.executable, "-m", "dvc", *words]
-    done = subprocess.run(
-        command, cwd=place, env=env, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
-    )
-    if done.returncode:
-        raise Failed(what, done.stdout.strip())
-
-
-def push(place, env, name):
-    for attempt in range(PUSHES):
-        try:
-            return dvc("pushing", place, env, "push", "--quiet", name)
-        except Failed:
-            if attempt == PUSHES - 1:
-                raise
-            time.sleep(2**attempt)
-
-
-def cached(job, cache):
-    """Whether all inputs have been fetched before; who comes while another fetches them waits for it."""
-    outs = {out["path"]: out.get("md5", "") for entry in job.lock.values() for out in entry.get("outs", [])}
-    wanted = [outs.get(path) for path in job.pulls]
-    return all(md5 and (cache / "files/md5" / md5[:2] / md5[2:]).exists() for md5 in wanted)
-
-
-def held(path):
-    file = open(path, "w")
-    fcntl.flock(file, fcntl.LOCK_EX)
-    return file  # which lets go when it is closed
-
-
 def read(root, paths):
     """{path: content} of files, and of those in folders."""
-    found = [
-        each
-        for path in paths
-        for each in ([root / path] if (root / path).is_file() else (root / path).rglob("*"))
-    ]
+    tops = [root / path for path in paths]
+    found = [each for top in tops for each in ([top] if top.is_file() else top.rglob("*"))]
     return {str(each.relative_to(root)): each.read_bytes() for each in found if each.is_file()}
 
 
@@ -204,7 +145,7 @@ def sweep(home):
 
 
 def unlike(top):
-    """Refuse a node on which a package that can change bytes has another version."""
+    """In what a node computes unlike others: a package that can change bytes has another version there."""
     lines = Path(top, "requirements.txt").read_text().splitlines()
     pins = dict(line.split("#")[0].strip().split("==") for line in lines if "==" in line)
     for name in DECIDE:
@@ -213,14 +154,12 @@ def unlike(top):
         except PackageNotFoundError:
             here = "none"
         if here != pins[name]:
-            raise Failed(
-                "the stage", f"{platform.node()} has {name} {here}, requirements.txt says {pins[name]}"
-            )
+            said = f"{platform.node()} has {name} {here}, requirements.txt says {pins[name]}"
+            return {"failed": "its node", "said": said}
 
 
 def processor():
     info = Path("/proc/cpuinfo")
     lines = info.read_text().splitlines() if info.exists() else []
-    return next(
-        (line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")), platform.machine()
-    )
+    names = [line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")]
+    return names[0] if names else platform.machine()

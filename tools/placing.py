@@ -1,6 +1,7 @@
 """Stages as tasks of Ray: who may begin, what it takes of a node, what comes back, and how far all is."""
 
 import os
+import re
 import time
 from collections import Counter
 from dataclasses import dataclass
@@ -15,9 +16,11 @@ from tools.reproduce import Work
 
 TABLE = Path(__file__).resolve().parents[1] / "cluster.yaml"
 LOGS = Path("scratch/cluster")
+REMOTE = ("fetching", "pushing")  # what fails for every stage if it fails for one
+REPEATED = re.compile("ERROR: failed to reproduce ")
 RETRIES = 5  # of a stage whose node died
-REST = 9  # times as long as it took to write dvc.lock, it is not written again: 1,000 entries take seconds
-# Ray reports to nobody, listens on the loopback address where it is alone, and ends what a worker has started.
+REST = 9  # dvc.lock is written in a tenth of the time at most: 1,000 entries take seconds
+# Ray reports to nobody, ends what a worker has started, and alone on a machine listens on loopback only.
 QUIET = {"RAY_USAGE_STATS_ENABLED": "0", "RAY_process_group_cleanup_enabled": "1"}
 LOOPBACK = {"RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0"}
 
@@ -55,6 +58,8 @@ def needs(name):
 def connect():
     """Join the cluster that there is, or begin one of this machine alone; where it is."""
     os.environ |= QUIET
+    if not os.getenv("RAY_ADDRESS") and not Path("/tmp/ray/ray_current_cluster").exists():
+        os.environ |= LOOPBACK  # which Ray reads when it is loaded
     import ray
 
     quiet = {"log_to_driver": False, "logging_level": "ERROR"}
@@ -63,7 +68,6 @@ def connect():
     except (ConnectionError, RuntimeError, ValueError) as error:
         if os.getenv("RAY_ADDRESS"):
             raise ValueError(f"RAY_ADDRESS: {os.environ['RAY_ADDRESS']}: {error}") from None
-    os.environ |= LOOPBACK
     cpus = int(os.getenv("JOBS") or len(os.sched_getaffinity(0)))
     alone = {"include_dashboard": False, "object_store_memory": 200 << 20, "_node_ip_address": "127.0.0.1"}
     ray.init(address="local", num_cpus=cpus, **alone, **quiet)
@@ -71,7 +75,7 @@ def connect():
 
 
 class Lock:
-    """dvc.lock as a serial `dvc repro` writes it: first what git holds, in its order, then what is new in its own."""
+    """dvc.lock as a serial `dvc repro` writes it: what git holds, in its order, then what is new."""
 
     def __init__(self, order):
         self.entries = pipeline.stages("dvc.lock") if Path("dvc.lock").exists() else {}
@@ -95,7 +99,7 @@ class Lock:
 
 
 class Placed(Work):
-    """Stages on a cluster, each when all before it are done; those after a failure are left, the rest goes on."""
+    """Stages on a cluster, each when all before it are done; after a failure, all that do not need it."""
 
     def __init__(self, steps, todo, before, given):
         super().__init__(todo, before, 1)
@@ -168,11 +172,11 @@ class Placed(Work):
         """One line; what it had printed is in a file."""
         log = LOGS / f"{name}.log"
         log.write_text(said)
-        reason = next((line for line in reversed(said.splitlines()) if not line.startswith("ERROR")), said)
+        reason = said_of(what, said)
         self.failed.append(name)
-        if what in ("fetching", "pushing"):
+        if what in REMOTE:
             self.stopped = f"{what}: the remote failed, so nothing new begins"
-        self.say(f"FAILED {place}: {what}: {reason.strip()[:300]} (all of it: {log})")
+        self.say(f"FAILED {place}: {what}: {reason} (all of it: {log})")
 
     def keep(self, kept, files):
         """Files of git as the node left them; what a folder held before goes."""
@@ -199,6 +203,13 @@ class Placed(Work):
         """What runs where, as far as is known."""
         names = {each["NodeID"]: each["NodeName"] for each in self.ray.nodes()}
         return f"{name} on {names.get(node or self.places.get(name), 'no node yet')}"
+
+
+def said_of(what, said):
+    """The line that tells most: of a stage its last, of DVC's remote the first error."""
+    lines = [line.strip() for line in said.splitlines() if line.strip() and not REPEATED.match(line)]
+    errors = [line for line in lines if line.startswith("ERROR")]
+    return (errors[0] if errors and what in REMOTE else (lines or ["it said nothing"])[-1])[:300]
 
 
 def beside(kept):

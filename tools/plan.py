@@ -1,7 +1,7 @@
-"""What of a pipeline is not up to date, found where no data are: in a clone that has what git holds, and dvc.lock.
+"""What of a pipeline is not up to date, found without data: in a clone with what git holds, and dvc.lock.
 
-What lies in the workspace of the head may be older than dvc.lock, or not there. DVC compares each stage with its
-entry; where an input is away, it counts as what dvc.lock says that its maker made.
+What lies in the workspace of the head may be older than dvc.lock, or not there. DVC compares each stage with
+its entry; where an input is away, it counts as what dvc.lock says that its maker made.
 """
 
 import json
@@ -90,9 +90,9 @@ def within(path, folder):
 
 
 def torn(dep, made, data):
-    """Whether an input is not what its makers made; DVC compares whole outputs, not folders of several or parts of one.
+    """Whether an input is a folder of several outputs, or a part of one, and not what its makers made.
 
-    So does a run leave dvc.lock that was killed between a stage and those after it.
+    A run that was killed between a stage and those after it leaves it so; DVC compares whole outputs alone.
     """
     path = dep.def_path
     if path in made or not any(within(path, out) or within(out, path) for out in made):
@@ -123,7 +123,5 @@ def settings(folder):
             "DVC has no remote, through which nodes get and give data; for instance "
             "dvc remote add --local --default storage s3://BUCKET/FOLDER, or a folder that all nodes see"
         )
-    remotes = {
-        f'remote "{each}"': {k: str(v) for k, v in found.items()} for each, found in config["remote"].items()
-    }
+    remotes = {f'remote "{each}"': values for each, values in config["remote"].items()}
     return {"core": {"remote": name}} | remotes
