@@ -34,9 +34,13 @@ class Needs:
     memory: float
     machine: str
 
+    def __str__(self):
+        machine = f" and is of the kind {self.machine!r}" if self.machine else ""
+        return f"{self.cpus} cpus, {self.gpus} gpus and {self.memory} GiB{machine}"
+
     def __post_init__(self):
         if self.cpus < 1 or self.gpus < 0 or self.memory < 0:
-            raise ValueError(f"{self.options()}: expected at least one cpu, and nothing below zero")
+            raise ValueError(f"{self}: expected at least one cpu, and nothing below zero")
 
     def options(self):
         found = {"num_cpus": self.cpus, "num_gpus": self.gpus, "memory": int(self.memory * 2**30) or None}
@@ -117,7 +121,7 @@ class Placed(Work):
         self.jobs = int(sum(each["Resources"].get("CPU", 0) for each in alive))
         for name, row in self.table.items():
             if not any(map(row.fit, alive)):
-                raise ValueError(f"cluster.yaml: {name} takes {row}, which no node of {where} has")
+                raise ValueError(f"cluster.yaml: {name}: no node of {where} has {row}")
         self.tree, self.board = ray.put(self.given[0]), ray.remote(num_cpus=0)(nodes.Board).remote()
         self.task = ray.remote(max_retries=RETRIES, scheduling_strategy="SPREAD")(nodes.run)
         count = f"{len(self.before)} of {len(self.steps)} stages to do"

@@ -1,0 +1,345 @@
+"""tools.cluster on two nodes of loopback, each with a cache of its own: a small pipeline of real DVC stages."""
+
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+import warnings
+from importlib.util import find_spec
+from pathlib import Path
+
+import pytest
+import yaml
+
+from tests.conftest import ROOT, environment, run
+from tools import placing
+
+needs_ray = pytest.mark.skipif(not find_spec("ray"), reason="Ray is not installed: pip install .[cluster]")
+
+# The shapes that our pipelines have: lists of code, a folder of several outputs, a part of an output, git's metrics.
+PIPELINE = """
+stages:
+  code:
+    cmd: mkdir -p code && echo 1 > code/all.txt
+    always_changed: true
+    outs: [code]
+  data:
+    cmd: python work.py data data/numbers.txt data/meta.json
+    params: [seed]
+    deps: [code/all.txt, work.py]
+    outs: [data]
+  base:
+    matrix: {member: [0, 1, 2]}
+    cmd: python work.py base-${item.member} models/m${item.member}.bin metrics/curves/m${item.member}.json
+    params: [base]
+    deps: [data, code/all.txt]
+    outs: ["models/m${item.member}.bin"]
+    metrics:
+    - metrics/curves/m${item.member}.json: {cache: false}
+  cell:
+    matrix: {method: [ie, mcl]}
+    cmd: python work.py cell-${item.method} answers/${item.method}.bin metrics/cells/${item.method}.json
+    deps: [data, models, code/all.txt]
+    outs: ["answers/${item.method}.bin"]
+    metrics:
+    - metrics/cells/${item.method}.json: {cache: false}
+  report:
+    cmd: python work.py report metrics/table.md
+    deps: [data/meta.json, metrics/cells]
+    outs:
+    - metrics/table.md: {cache: false}
+  track:
+    cmd: echo tracked >> tracked
+    deps: [metrics/table.md]
+"""
+# A stage: what it writes follows from all that it finds; it says that it ran, may be held, may fail.
+WORK = """
+import os, sys, time
+from hashlib import md5
+from pathlib import Path
+
+name, *outs = sys.argv[1:]
+told = Path(os.environ["TOLD"])
+with open(told / "ran", "a") as log:
+    log.write(f"{name} {Path(os.environ['NODE_CACHE']).parent.name if 'NODE_CACHE' in os.environ else ''}\\n")
+while (told / f"hold-{name}").exists():
+    time.sleep(0.05)
+if (told / f"break-{name}").exists():
+    sys.exit(f"{name}: the data are wrong")
+found = [p for top in ("params.yaml", "data", "models", "answers") for p in sorted({Path(top), *Path(top).rglob("*")})]
+text = name + md5(b"".join(p.read_bytes() for p in found if p.is_file())).hexdigest()
+for out in outs:
+    Path(out).parent.mkdir(parents=True, exist_ok=True)
+    Path(out).write_text(f'["{text}"]' if out.endswith("json") else text)
+made = Path("metrics/environment", f"{name}.json")
+made.parent.mkdir(parents=True, exist_ok=True)
+made.write_text("{}")
+"""
+
+
+def checkout(folder, remote):
+    """A repository with our code, and this pipeline in a folder of it."""
+    place = folder / "pipelines/toy"
+    for name in ("specialists", "stages", "tools"):
+        shutil.copytree(ROOT / name, folder / name, ignore=shutil.ignore_patterns("__pycache__"))
+    for name in ("requirements.txt", "cluster.yaml", "accepted.csv", ".gitignore"):
+        shutil.copy(ROOT / name, folder)
+    (folder / "docs").mkdir()
+    (folder / "README.md").write_text("\n")
+    (place / ".dvc").mkdir(parents=True)
+    (place / ".dvc/config").write_text("[core]\n    analytics = false\n")
+    (place / ".gitignore").write_text(
+        "/answers\n/tracked\n/scratch\n/.dvc/config.local\n/.dvc/tmp\n/.dvc/cache\n"
+    )
+    (place / "dvc.yaml").write_text(PIPELINE)
+    (place / "params.yaml").write_text("compute: {mode: portable}\nseed: 0\nbase: 1\n")
+    (place / "work.py").write_text(WORK)
+    run(place, "dvc", "remote", "add", "--quiet", "--local", "--default", "storage", str(remote))
+    for words in (["init", "--quiet"], ["config", "user.name", "a"], ["config", "user.email", "a@localhost"]):
+        run(folder, "git", *words)
+    commit(place)
+    return place
+
+
+def commit(place):
+    run(place, "git", "add", "--all")
+    run(place, "git", "commit", "--quiet", "--message", "change")
+
+
+def top(place):
+    return place.parents[1]
+
+
+class Nodes:
+    """A cluster on loopback, whose nodes are processes that one can kill."""
+
+    def __init__(self, base):
+        os.environ |= placing.QUIET | placing.LOOPBACK
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            from ray.cluster_utils import Cluster
+        self.base, self.given, self.nodes = (
+            base,
+            {"node_ip_address": "127.0.0.1", "include_dashboard": False},
+            {},
+        )
+        self.given["object_store_memory"] = 80 << 20
+        self.cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 0, **self.given})
+        for name in ("one", "two"):
+            self.add(name)
+
+    def add(self, name):
+        told = {"SPECIALISTS_NODE": f"{self.base}/{name}", "TOLD": f"{self.base}/told"}
+        labels = {"machine": name}
+        self.nodes[name] = self.cluster.add_node(
+            num_cpus=1, node_name=name, env_vars=told, labels=labels, **self.given
+        )
+
+    def kill(self, name):
+        self.cluster.remove_node(self.nodes.pop(name), allow_graceful=False)
+
+    def start(self, place, *targets):
+        env = environment(RAY_ADDRESS=self.cluster.address, PYTHONPATH=str(top(place)))
+        words = [sys.executable, "-m", "tools.cluster", *targets]
+        held = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT, "text": True}
+        return subprocess.Popen(words, cwd=place, env=env, **held)
+
+    def run(self, place, *targets, code=0):
+        process = self.start(place, *targets)
+        said, _ = process.communicate(timeout=300)
+        assert process.returncode == code, said
+        return said
+
+    def told(self, name, there=True):
+        path = self.base / "told" / name
+        path.touch() if there else path.unlink()
+
+    def ran(self, name):
+        log = (self.base / "told/ran").read_text().splitlines()
+        return [line.split()[1:] for line in log if line.split()[0] == name]
+
+    def begins(self, name, times):
+        """Where a stage ran last, as soon as it has begun so many times."""
+        deadline = time.monotonic() + 120
+        while len(self.ran(name)) < times:
+            assert time.monotonic() < deadline, f"{name} does not begin"
+            time.sleep(0.1)
+        return self.ran(name)[-1][0]
+
+
+@pytest.fixture(scope="module")
+def nodes(tmp_path_factory):
+    base = tmp_path_factory.mktemp("cluster")
+    (base / "told").mkdir()
+    (made := Nodes(base)).base.joinpath("told/ran").touch()
+    yield made
+    made.cluster.shutdown()
+
+
+@pytest.fixture(scope="module")
+def computed(nodes):
+    """A pipeline that the cluster has computed, and what it said."""
+    place = checkout(nodes.base / "head", nodes.base / "remote")
+    told = nodes.run(place)
+    return place, told
+
+
+def serial(place, folder):
+    """dvc.lock and metrics of a serial `dvc repro` of what is committed."""
+    told = folder / "told"
+    told.mkdir()
+    run(folder, "git", "clone", "--quiet", str(top(place)), "clone")
+    copy = folder / "clone/pipelines/toy"
+    run(copy, "git", "rm", "--quiet", "-r", "--ignore-unmatch", "dvc.lock", "metrics")
+    run(copy, "dvc", "repro", "--quiet", TOLD=str(told))
+    return numbers(copy)
+
+
+def numbers(place):
+    files = [place / "dvc.lock", *(place / "metrics").rglob("*")]
+    return {str(path.relative_to(place)): path.read_text() for path in files if path.is_file()}
+
+
+def change(place, base):
+    path = place / "params.yaml"
+    path.write_text(path.read_text().rpartition("base:")[0] + f"base: {base}\n")
+    commit(place)
+
+
+@needs_ray
+def test_the_lock_is_that_of_a_serial_repro_and_data_are_in_the_remote(nodes, computed, tmp_path):
+    place, told = computed
+    assert "7 of 9 stages to do, on the cluster at 127.0.0.1:" in told and "[ 7/7] report on " in told
+    assert numbers(place) == serial(place, tmp_path)
+    assert {node for line in ("base-0", "base-1", "base-2") for [node] in nodes.ran(line)} == {"one", "two"}
+    assert not (place / "models").exists() and (place / "tracked").read_text() == "tracked\n"
+    run(place, "dvc", "pull")
+    assert run(place, "dvc", "status", "--json").stdout == '{"code": ["always changed"]}\n'
+    assert not list(nodes.base.glob("*/stage-*"))
+
+
+@needs_ray
+def test_what_is_up_to_date_is_not_asked_for_again_though_the_data_of_the_head_are_older(nodes, computed):
+    place, _ = computed
+    commit(place)
+    (place / "models").mkdir(exist_ok=True)
+    (place / "models/m0.bin").unlink(missing_ok=True)
+    (place / "models/m0.bin").write_text("of last week")
+    before, ran = numbers(place), (nodes.base / "told/ran").read_text()
+    assert "the numbers are those in git" in nodes.run(place)
+    assert numbers(place) == before and (nodes.base / "told/ran").read_text() == ran
+
+
+@needs_ray
+def test_a_node_and_then_the_driver_are_killed_in_the_middle_of_a_stage(nodes, computed, tmp_path):
+    place, _ = computed
+    change(place, 2)
+    nodes.told("hold-base-1")
+    times = len(nodes.ran("base-1"))
+    process = nodes.start(place)
+    lost = nodes.begins("base-1", times + 1)
+    nodes.kill(lost)
+    other = nodes.begins("base-1", times + 2)
+    assert other != lost
+    while "base@2:" not in (place / "dvc.lock").read_text() or len(nodes.ran("base-2")) < 2:
+        time.sleep(0.1)
+    process.send_signal(signal.SIGKILL)
+    process.communicate()
+    nodes.add(lost)
+    nodes.told("hold-base-1", there=False)
+    nodes.run(place)
+    assert numbers(place) == serial(place, tmp_path)
+
+
+@needs_ray
+def test_after_a_failure_its_dependents_are_left_and_the_rest_is_done(nodes, computed, tmp_path):
+    place, _ = computed
+    change(place, 3)
+    nodes.told("break-cell-ie")
+    said = nodes.run(place, code=1)
+    assert "FAILED cell@ie on " in said and ": the stage: cell-ie: the data are wrong (all of it: " in said
+    assert "not run: report, which needs cell@ie\n" in said and " cell@mcl on " in said
+    assert said.splitlines()[-1].startswith("tools.cluster: 1 failed, 1 not run: see above; the same command")
+    nodes.told("break-cell-ie", there=False)
+    times = len(nodes.ran("cell-mcl"))
+    nodes.run(place)
+    assert len(nodes.ran("cell-mcl")) == times and numbers(place) == serial(place, tmp_path)
+
+
+@needs_ray
+def test_a_remote_that_goes_away_ends_all_with_its_name(nodes, computed):
+    place, _ = computed
+    change(place, 4)
+    nodes.told("hold-base-0")
+    times, remote = len(nodes.ran("base-0")), nodes.base / "remote"
+    process = nodes.start(place, "base@0")
+    nodes.begins("base-0", times + 1)
+    remote.rename(nodes.base / "away")
+    remote.touch()
+    nodes.told("hold-base-0", there=False)
+    said, _ = process.communicate(timeout=120)
+    remote.unlink()
+    (nodes.base / "away").rename(remote)
+    assert process.returncode == 1 and "FAILED base@0 on " in said and ": pushing: ERROR: " in said
+
+
+def refused(place, *targets):
+    done = run(
+        place, sys.executable, "-m", "tools.cluster", *targets, check=False, PYTHONPATH=str(top(place))
+    )
+    assert done.returncode == 1
+    return done.stderr
+
+
+@needs_ray
+def test_what_nodes_would_not_see_is_refused_by_name(tmp_path):
+    place = checkout(tmp_path / "head", tmp_path / "remote")
+    (top(place) / "stages/new.py").touch()
+    (place / "params.yaml").write_text("compute: {mode: portable}\nseed: 1\nbase: 1\n")
+    (top(place) / "README.md").write_text("prose may change\n")
+    files = "pipelines/toy/params.yaml, stages/new.py"
+    assert refused(place) == f"tools.cluster: nodes see what is committed, and this is not: {files}\n"
+    (place / "dvc.yaml").write_text(PIPELINE.replace("[seed]", "[seed]\n    deps: [scratch/mine]", 1))
+
+
+@needs_ray
+def test_mistakes_are_one_line(tmp_path):
+    place = checkout(tmp_path / "head", tmp_path / "remote")
+    assert "TARGET: " in refused(place, "bas") and "known: code, data, base" in refused(place, "bas")
+    run(place, "dvc", "remote", "remove", "--local", "storage")
+    assert refused(place).startswith(
+        "tools.cluster: DVC has no remote, through which nodes get and give data"
+    )
+
+
+@pytest.mark.parametrize(
+    ("row", "message"),
+    [
+        ("{cpus: 1}", "cluster.yaml: base.gpus: missing; known: cpus, gpus, memory, machine"),
+        (
+            "{cpus: 0, gpus: 0, memory: 0.0, machine: ''}",
+            "cluster.yaml: base: 0 cpus, 0 gpus and 0.0 GiB: expected",
+        ),
+        ("{cpus: 1, gpus: 0, memory: 1 GB, machine: ''}", "base.memory: '1 GB' is str, expected float"),
+    ],
+)
+def test_a_mistake_in_the_table_is_one_line(tmp_path, monkeypatch, row, message):
+    monkeypatch.setattr(placing, "TABLE", tmp_path / "cluster.yaml")
+    (tmp_path / "cluster.yaml").write_text(f"base: {row}\n")
+    with pytest.raises(ValueError, match=message.replace("(", "\\(")):
+        placing.needs("base@0-1")
+
+
+def test_a_node_fits_by_what_it_has_when_idle_and_by_its_label(monkeypatch):
+    node = {"Resources": {"CPU": 4.0, "memory": 8.0 * 2**30}, "Labels": {"machine": "epyc"}}
+    for row, fits in (((4, 0, 8.0, "epyc"), True), ((5, 0, 0.0, ""), False), ((1, 1, 0.0, ""), False)):
+        assert placing.Needs(*row).fit(node) is fits
+    assert not placing.Needs(1, 0, 0.0, "xeon").fit(node)
+
+
+def test_the_table_of_this_repository_has_rows_for_kinds_of_stages_alone():
+    kinds = {kind for path in ROOT.glob("**/dvc.yaml") for kind in yaml.safe_load(path.read_text())["stages"]}
+    rows = yaml.safe_load((ROOT / "cluster.yaml").read_text()).keys()
+    assert rows <= {"default", *kinds} and placing.needs("default") and Path(placing.TABLE).parent == ROOT
