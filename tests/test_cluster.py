@@ -1,4 +1,4 @@
-"""tools.cluster on two nodes of loopback, each with a cache of its own: a small pipeline of real DVC stages."""
+"""tools.cluster on two nodes of loopback, each with its own cache: a small pipeline of real DVC stages."""
 
 import os
 import shutil
@@ -18,7 +18,7 @@ from tools import placing
 
 needs_ray = pytest.mark.skipif(not find_spec("ray"), reason="Ray is not installed: pip install .[cluster]")
 
-# The shapes that our pipelines have: lists of code, a folder of several outputs, a part of an output, git's metrics.
+# What our pipelines have: lists of code, a folder of several outputs, a part of an output, metrics in git.
 PIPELINE = """
 stages:
   code:
@@ -68,8 +68,9 @@ while (told / f"hold-{name}").exists():
     time.sleep(0.05)
 if (told / f"break-{name}").exists():
     sys.exit(f"{name}: the data are wrong")
-found = [p for top in ("params.yaml", "data", "models", "answers") for p in sorted({Path(top), *Path(top).rglob("*")})]
-text = name + md5(b"".join(p.read_bytes() for p in found if p.is_file())).hexdigest()
+tops = [Path(top) for top in ("params.yaml", "data", "models", "answers")]
+found = [path for top in tops for path in sorted({top, *top.rglob("*")})]
+text = name + md5(b"".join(each.read_bytes() for each in found if each.is_file())).hexdigest()
 for out in outs:
     Path(out).parent.mkdir(parents=True, exist_ok=True)
     Path(out).write_text(f'["{text}"]' if out.endswith("json") else text)

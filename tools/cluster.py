@@ -127,7 +127,7 @@ def on_head(name, *words):
 
 
 def finish(last, names):
-    """What has no outputs, like `track`, writes to what this machine has: also where DVC sees nothing to do."""
+    """What has no outputs, like `track`, writes to MLflow here: also where DVC sees nothing to do."""
     for step in last:
         if step.pulls:
             remote("pull", *step.pulls)

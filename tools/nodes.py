@@ -114,7 +114,7 @@ def environment(top):
     """What a stage sees: the code of its clone, no Ray."""
     ours = {key: value for key, value in os.environ.items() if not key.startswith(DROPPED)}
     path = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
-    return ours | {"PATH": path, "PYTHONPATH": str(top), "PYTHONDONTWRITEBYTECODE": "1"}
+    return ours | {"PATH": path, "PYTHONPATH": str(top), "PYTHONUNBUFFERED": "1"}
 
 
 def read(root, paths):
