@@ -21,7 +21,7 @@ REPEATED = re.compile("ERROR: failed to reproduce ")
 RETRIES = 5  # of a stage whose node died
 REST = 9  # dvc.lock is written in a tenth of the time at most: 1,000 entries take seconds
 # Ray reports to nobody, ends what a worker has started, and alone on a machine listens on loopback only.
-QUIET = {"RAY_USAGE_STATS_ENABLED": "0", "RAY_process_group_cleanup_enabled": "1"}
+QUIET = {"RAY_USAGE_STATS_ENABLED": "0", "RAY_process_group_cleanup_enabled": "1", "RAY_worker_niceness": "0"}
 LOOPBACK = {"RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0"}
 
 
