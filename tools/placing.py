@@ -122,11 +122,19 @@ class Placed(Work):
         for name, row in self.table.items():
             if not any(map(row.fit, alive)):
                 raise ValueError(f"cluster.yaml: {name}: no node of {where} has {row}")
-        self.tree, self.board = ray.put(self.given[0]), ray.remote(num_cpus=0)(nodes.Board).remote()
+        self.tree, self.board = ray.put(self.given[0]), self.beside(nodes.Board)
         self.task = ray.remote(max_retries=RETRIES, scheduling_strategy="SPREAD")(nodes.run)
         count = f"{len(self.before)} of {len(self.steps)} stages to do"
         self.say(f"{count}, on {where}: {len(alive)} nodes, {self.jobs} processors")
         return self
+
+    def beside(self, actor):
+        """On the node of this process, which dies with it alone."""
+        node = self.ray.get_runtime_context().get_node_id()
+        from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
+
+        here = NodeAffinitySchedulingStrategy(node_id=node, soft=False)
+        return self.ray.remote(num_cpus=0, scheduling_strategy=here)(actor).remote()
 
     def __exit__(self, *_):
         self.ray.shutdown()
