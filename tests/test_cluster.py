@@ -68,7 +68,9 @@ while (told / f"hold-{name}").exists():
     time.sleep(0.05)
 if (told / f"break-{name}").exists():
     sys.exit(f"{name}: the data are wrong")
-tops = [Path(top) for top in ("params.yaml", "data", "models")]
+reads = {"data": ["params.yaml"], "base": ["params.yaml", "data"], "cell": ["data", "models"]}
+reads["report"] = ["data/meta.json", "metrics/cells"]
+tops = [Path(top) for top in reads[name.partition("-")[0]]]
 found = [path for top in tops for path in sorted({top, *top.rglob("*")})]
 text = name + md5(b"".join(each.read_bytes() for each in found if each.is_file())).hexdigest()
 for out in outs:
