@@ -68,7 +68,7 @@ while (told / f"hold-{name}").exists():
     time.sleep(0.05)
 if (told / f"break-{name}").exists():
     sys.exit(f"{name}: the data are wrong")
-reads = {"data": ["params.yaml"], "base": ["params.yaml", "data"], "cell": ["data", "models"]}
+reads = {"data": ["work.py"], "base": ["params.yaml", "data"], "cell": ["data", "models"]}
 reads["report"] = ["data/meta.json", "metrics/cells"]
 tops = [Path(top) for top in reads[name.partition("-")[0]]]
 found = [path for top in tops for path in sorted({top, *top.rglob("*")})]
