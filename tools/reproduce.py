@@ -168,7 +168,7 @@ class Work:
 
     def say(self, line=None):
         """Print a line; on a terminal the running stages stand below it."""
-        running = ", ".join(f"{name} {duration(self.elapsed(name))}" for name in [*self.running])
+        running = ", ".join(f"{self.place(name)} {duration(self.elapsed(name))}" for name in [*self.running])
         text = "" if line is None else f"{line}\n"
         if self.screen:
             width = shutil.get_terminal_size().columns - 1
