@@ -38,7 +38,7 @@ def checked(tree):
         _places(tree)
         methods = [f"{method}-k{k}" for k in _section(tree, "table.ks") for method in table["methods"]]
         _one_of(tree, "distill.teacher", [*table["generalists"], *methods], "the rows of table")
-        for row in _section(tree, "paired.networks"):
+        for row in _section(tree, "paired.networks") if "paired" in tree else []:
             if row not in table["networks"]:
                 raise ValueError(
                     f"params.yaml: paired.networks: {row!r} is not in table.networks; "
