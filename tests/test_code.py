@@ -80,13 +80,11 @@ def test_what_is_left_is_the_same_program():
 
 def bared(tree):
     """Without docstrings, another way: by nodes."""
+    blocks = ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef
     for node in ast.walk(tree):
-        if (
-            isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef)
-            and ast.get_docstring(node) is not None
-        ):
+        if isinstance(node, ast.Module | blocks) and ast.get_docstring(node) is not None:
             del node.body[0]
-        if isinstance(node, ast.ClassDef | ast.FunctionDef):
+        if isinstance(node, blocks):
             node.body = node.body or [ast.Pass()]
     return tree
 

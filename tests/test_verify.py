@@ -200,7 +200,7 @@ CHANGES = {
     ),
     "a stage that never ran": (
         lambda folder: edit(folder, lambda p: p["table"].update(ks=[1, 2])),
-        {"specialize", "evaluate", "report", "question", "plots", "track"},
+        {"specialize", "evaluate", "report", "question", "specialties", "paired", "plots", "track"},
         "specialize@san-mcl-2-0: has never run",
     ),
 }
