@@ -3,7 +3,7 @@
 Compare every row of a network with its generalists, such as IE and IE+: by how many points its answers to
 `report` are better, paired over examples and seeds, with an interval of 95 %.
 
-reads   params: table, data.format; data/features, models/answers
+reads   params: table; data/features, models/answers
 writes  metrics/paired/NETWORK.json
 """
 

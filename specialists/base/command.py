@@ -12,8 +12,6 @@ from pathlib import Path
 
 from safetensors import SafetensorError
 
-from specialists.base.files import RECENT
-
 LONGEST = 1000  # characters of an error message
 
 
@@ -90,7 +88,8 @@ def _unforeseen(error):
         for frame in traceback.extract_tb(error.__traceback__)
         if (path := Path(os.path.relpath(frame.filename, code))).parts[0] in ours
     ]
-    read = "".join(f"the last file read was {path}; " for path in RECENT)
+    files = sys.modules.get("specialists.base.files")  # not imported, for not every stage needs it
+    read = "".join(f"the last file read was {path}; " for path in files.RECENT) if files else ""
     return (
         f"{type(error).__name__} at {places[-1]}: {error}; not foreseen: {read}TRACEBACK=1 shows the way "
         "there, dvc status whether an input is damaged"
