@@ -32,9 +32,15 @@ class Network(nn.Module):
         self.hidden = nn.ModuleList(Linear(a, b) for a, b in zip(sizes, hidden, strict=False))
         self.answer = Linear(sizes[-1], answers)
 
-    def forward(self, image_BRF, tokens_BL, length_B):
+    def forward(self, *inputs):
+        return self.upper(self.lower(*inputs))
+
+    def lower(self, image_BRF, tokens_BL, length_B):
+        """The mean cell beside what was asked; members may share it."""
         image_BF = self.stem(image_BRF).mean(1)
-        both = torch.cat([image_BF, self.question(tokens_BL, length_B).to(image_BF.dtype)], 1)
+        return torch.cat([image_BF, self.question(tokens_BL, length_B).to(image_BF.dtype)], 1)
+
+    def upper(self, both):
         for layer in self.hidden:
             both = torch.relu(layer(both))
         return self.answer(both)

@@ -43,11 +43,17 @@ class Network(nn.Module):
         self.hidden = Linear(glimpses * channels + lstm, hidden)
         self.answer = Linear(hidden, answers)
 
-    def forward(self, image_BRF, tokens_BL, length_B):
+    def forward(self, *inputs):
+        return self.upper(self.lower(*inputs))
+
+    def lower(self, image_BRF, tokens_BL, length_B):
+        """What was seen beside what was asked; members may share it."""
         image_BRF = self.stem(image_BRF)
         question_BD = self.question(tokens_BL, length_B)
         asked_BRA = torch.relu(self.ask_image(image_BRF) + self.ask_question(question_BD).unsqueeze(1))
         weight_BGR = self.glimpse(asked_BRA).transpose(1, 2).softmax(2)
         seen_BGF = weight_BGR @ image_BRF.to(weight_BGR.dtype)
-        both = torch.cat([seen_BGF.flatten(1), question_BD.to(seen_BGF.dtype)], 1)
+        return torch.cat([seen_BGF.flatten(1), question_BD.to(seen_BGF.dtype)], 1)
+
+    def upper(self, both):
         return self.answer(torch.relu(self.hidden(both)))
