@@ -27,14 +27,14 @@ def main(network: str, seed: int, cell: str):
     teacher_file = f"models/cells/{network}-{read('distill.teacher', str)}-s{seed}.safetensors"
     data = prepared.load("data/features")
     build = builder(network, data.shape)
-    teacher_NC = mean(answer(load(teacher_file, build), data, data.rows("train")), data.task)
+    teacher_NC = mean(answer(load(teacher_file, build), data, data.rows("train")), data.task).to(DEVICE)
     torch.manual_seed(mix("weights", "student", network, seed))
     student = Ensemble([build()])
     if compute.compile:
         student.compile()
 
     def loss(logits_MBC, target_B, position_B, generator):
-        return kd(logits_MBC[0], teacher_NC[position_B].to(DEVICE), target_B, data.task), None
+        return kd(logits_MBC[0], teacher_NC[position_B], target_B, data.task), None
 
     scratch = checkpoint.place(cell, ["data/features/meta.json", teacher_file], network, seed)
     curve, seconds = fit(student, data, loss, budget, mix("batches", "student", network, seed), scratch)

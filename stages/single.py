@@ -9,7 +9,6 @@ writes  models/NAME.safetensors; metrics/curves/NAME.json; metrics/NAME.json: ac
         and report, in all and by type; MiB that a step keeps for its backward pass; parameters
 """
 
-import numpy as np
 import torch
 
 from specialists import data as prepared
@@ -24,6 +23,7 @@ from specialists.students import distillation
 from specialists.training import checkpoint, memory, outputs
 from specialists.training.budget import Budget
 from specialists.training.loop import fit, mix
+from specialists.training.step import home
 
 
 def main(network: str, seed: int, name: str, *, budget: str = "base", boxes: str = "", teacher: str = ""):
@@ -32,14 +32,14 @@ def main(network: str, seed: int, name: str, *, budget: str = "base", boxes: str
     data = data.best(int(boxes)) if boxes else data
     torch.manual_seed(mix("weights", network, "single", seed))
     ensemble = Ensemble([builder(network, data.shape)()])
-    taught_NC = np.load(teacher, mmap_mode="r") if teacher else None
+    said = home().Said([teacher]) if teacher else None
     distill = configure("taught", distillation.distill) if teacher else None
 
     def loss(logits_MBC, target_B, position_B, generator):
-        if taught_NC is None:
+        if said is None:
             return data.task.loss(logits_MBC, target_B)[0], None
-        said_BC = torch.from_numpy(taught_NC[position_B.numpy()]).to(logits_MBC.device).float()
-        return distill(logits_MBC[0], data.task.distribution(said_BC), target_B, data.task), None
+        said_BC = data.task.distribution(said.at(position_B, logits_MBC.device)[0])
+        return distill(logits_MBC[0], said_BC, target_B, data.task), None
 
     inputs = ["data/features/meta.json", *filter(None, [teacher])]
     scratch = checkpoint.place(name, inputs, network, seed, budget, boxes)

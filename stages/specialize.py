@@ -12,7 +12,6 @@ writes  models/CELL.safetensors; metrics/curves/CELL.json: a record per epoch, a
 
 from pathlib import Path
 
-import numpy as np
 import torch
 
 from specialists import data as prepared
@@ -26,6 +25,7 @@ from specialists.networks import builder
 from specialists.training import checkpoint, outputs
 from specialists.training.budget import Budget
 from specialists.training.loop import fit, mix
+from specialists.training.step import home
 
 
 def main(network: str, method: str, k: str, seed: int, cell: str):
@@ -39,18 +39,14 @@ def main(network: str, method: str, k: str, seed: int, cell: str):
     ensemble = Ensemble(members, how.sharing)
     if compute.compile and how.trains:
         ensemble.compile()
-    teacher_MNC = [np.load(file.with_suffix(".npy"), mmap_mode="r") for file in files]
+    said = home().Said([file.with_suffix(".npy") for file in files])
     k = len(files) if k == "all" or how.generalist else chosen(k, len(files))
 
     def loss(logits_MBC, target_B, position_B, generator):
-        teacher_MBC = None
-        if how.taught:
-            taught = np.stack([logits_NC[position_B.numpy()] for logits_NC in teacher_MNC])
-            teacher_MBC = torch.from_numpy(taught).to(logits_MBC.device).float()
         return how.loss(
             task_MB=data.task.loss(logits_MBC, target_B),
             logits_MBC=logits_MBC,
-            teacher_MBC=teacher_MBC,
+            teacher_MBC=said.at(position_B, logits_MBC.device) if how.taught else None,
             k=k,
             generator=generator,
             task=data.task,

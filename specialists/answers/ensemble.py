@@ -31,6 +31,7 @@ class Ensemble(nn.Module):
             if not all(hasattr(member, "upper") for member in self.members):
                 raise ValueError("this network has no parts `lower` and `upper` between which to share")
         self.register_buffer("keep", keep if keep is None else torch.tensor(keep))
+        self.chance = keep if keep is None else self.keep.item()  # read once, for a GPU would wait
         self.to(DEVICE, memory_format=torch.channels_last)
 
     def forward(self, *inputs, generator=None):
@@ -38,7 +39,7 @@ class Ensemble(nn.Module):
             if self.keep is None:
                 return torch.stack([member(*inputs) for member in self.members]).float()
             features = [member.lower(*inputs) for member in self.members]
-            shared = share(features, self.keep.item(), generator)
+            shared = share(features, self.chance, generator)
             return torch.stack([m.upper(x) for m, x in zip(self.members, shared, strict=True)]).float()
 
     def compile(self):

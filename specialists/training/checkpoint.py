@@ -11,7 +11,7 @@ import torch
 from specialists.base import params
 from specialists.base.files import digest, named, replacing
 
-FRESH = {"step": 0, "loss": 0.0, "chosen": 0, "curve": [], "seconds": 0.0, "scaler": {}}
+FRESH = {"step": 0, "sums": {}, "curve": [], "seconds": 0.0, "scaler": {}}
 
 
 def place(name, inputs, *arguments):

@@ -13,7 +13,7 @@ from torch.amp import GradScaler
 from specialists.answers import metrics
 from specialists.answers.ensemble import answer
 from specialists.base.runtime import DEVICE
-from specialists.training import checkpoint
+from specialists.training import checkpoint, step
 from specialists.training.alone import join
 
 SAVE_SECONDS = 30
@@ -44,7 +44,7 @@ def fit(ensemble, data, loss, budget, seed, scratch, scaler=UNSCALED):
     `scratch` is the file of the checkpoint. `scaler` keeps gradients in the range of fp16. Under torchrun
     `ranks` share the work; they have the numbers of one, and only the first returns.
     """
-    ranks = join(ensemble, data, scaler)
+    ranks = join(ensemble, step.home().kept(data), scaler)
     ensemble, data = ranks.ensemble, ranks.data
     train = data.rows("train")
     examples = len(data.order(budget.batch, torch.Generator()))
@@ -52,11 +52,15 @@ def fit(ensemble, data, loss, budget, seed, scratch, scaler=UNSCALED):
     optimizer, generator = budget.make(ensemble), torch.Generator(DEVICE)
     state = checkpoint.restore(scratch, ensemble, optimizer, generator)
     scaler.load_state_dict(scaler.state_dict() | state["scaler"])
+    each = step.home().Step(ranks, loss, budget, optimizer, generator, scaler)
+    for name, total in state["sums"].items():
+        each.sums[name].copy_(total)
     saved = start = time.monotonic()
     before = state["seconds"]
 
-    def save():
-        state.update(seconds=before + time.monotonic() - start, scaler=scaler.state_dict())
+    def save(epoch):
+        each.check(epoch)
+        state.update(seconds=before + time.monotonic() - start, scaler=scaler.state_dict(), sums=each.sums)
         ranks.save(scratch, ensemble, optimizer, generator, state)
 
     title = scratch.stem.rpartition("-")[0]
@@ -65,43 +69,31 @@ def fit(ensemble, data, loss, budget, seed, scratch, scaler=UNSCALED):
             order = data.order(budget.batch, torch.Generator().manual_seed(mix(seed, epoch)))
             if state["step"] == epoch * steps:
                 generator.manual_seed(mix(seed, epoch, "noise"))
-                state |= {"loss": 0.0, "chosen": 0}
+                each.clear()
             ensemble.train()
             for position in order.split(budget.batch)[state["step"] - epoch * steps :]:
                 budget.pace(optimizer, state["step"] / (budget.epochs * steps))
                 torch.manual_seed(mix(seed, state["step"], "dropout"))
-                optimizer.zero_grad()
                 for piece in budget.pieces(position):
-                    inputs, target = data.batch(train[piece])
-                    logits_MBC = ensemble(*inputs, generator=generator)
-                    loss_B, chosen_MB = loss(logits_MBC, target, piece, generator)
-                    if (bad_B := ~loss_B.isfinite().cpu()).any():
-                        row, value = train[piece][bad_B][0], loss_B[bad_B][0]
-                        raise ValueError(f"the loss of row {row} is {value} at step {state['step']}")
-                    extra = sum(getattr(member, "extra", 0) for member in ensemble.members)
-                    scaler.scale((loss_B.sum() + len(piece) * extra) / len(position)).backward()
-                    state["loss"] += loss_B.detach().double().sum().item()
-                    state["chosen"] = state["chosen"] + (0 if chosen_MB is None else chosen_MB.sum(1))
-                ranks.add()
-                scaler.unscale_(optimizer)
-                budget.shorten(ensemble.members)
-                scaler.step(optimizer)
-                scaler.update()
+                    each.learn(*data.batch(train[piece]), piece, len(position))
+                each.update()
+                each.done(epoch)
                 state["step"] += 1
                 progress.step()
                 if ranks.agree(time.monotonic() - saved > SAVE_SECONDS) and state["step"] % steps:
-                    save()
+                    save(epoch)
                     saved = time.monotonic()
-            state["curve"].append(_record(ensemble, data, state, examples))
+            each.check(epoch)
+            state["curve"].append(_record(ensemble, data, each.sums, examples))
             progress.line(epoch + 1, budget.epochs, state["curve"][-1])
-            save()
+            save(epoch)
     ranks.leave()
     return state["curve"], state["seconds"]
 
 
-def _record(ensemble, data, state, examples):
-    record, rows = {"loss": state["loss"] / examples}, data.rows("select")
+def _record(ensemble, data, sums, examples):
+    record, rows = {"loss": sums["loss"].item() / examples}, data.rows("select")
     if len(rows):
         select = metrics.accuracy(answer(ensemble, data, rows), data.targets(rows), data.task)
         record |= {"select_top1": select["top1"], "select_oracle": select["oracle"]}
-    return record if isinstance(state["chosen"], int) else record | {"chosen": state["chosen"].tolist()}
+    return record | {"chosen": sums["chosen"].tolist()} if sums["chosen"].any() else record

@@ -17,7 +17,7 @@ from safetensors.torch import load_file
 from specialists.answers import label
 from specialists.base.files import DAMAGED, read_json
 from specialists.base.runtime import DEVICE
-from specialists.data.order import by_length
+from specialists.data.order import by_length, padded
 from specialists.data.splits import SPLITS
 
 
@@ -26,6 +26,7 @@ class Features:
     images: torch.Tensor
     questions: dict[str, torch.Tensor]
     meta: dict
+    multiple: int = 1  # tokens of a batch are padded to a multiple of it
     task = label
 
     def rows(self, split):
@@ -40,8 +41,8 @@ class Features:
         """((image_BRF, tokens_BL, length_B), answer_B); tokens end with the longest question of the batch."""
         questions = self.questions
         length_B = questions["length"][rows].long()
-        tokens_BL = questions["tokens"][rows, : int(length_B.max())].long()
-        image_BRF = self.images[questions["image"][rows].long()].float()
+        tokens_BL = questions["tokens"][rows, : padded(int(length_B.max()), self.multiple)].long()
+        image_BRF = self.images[questions["image"][rows].long().to(self.images.device)].float()
         return tuple(x.to(DEVICE) for x in (image_BRF, tokens_BL, length_B)), self.targets(rows).to(DEVICE)
 
     def targets(self, rows):

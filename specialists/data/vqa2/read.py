@@ -18,7 +18,7 @@ from safetensors.torch import load_file
 from specialists.answers import votes
 from specialists.base.files import DAMAGED, read_json
 from specialists.base.runtime import DEVICE
-from specialists.data.order import by_length
+from specialists.data.order import by_length, padded
 from specialists.data.splits import SPLITS
 from specialists.data.vqa2 import store
 
@@ -37,6 +37,7 @@ class Boxes:
     meta: dict
     words: Words
     boxes: int
+    multiple: int = 1  # tokens of a batch are padded to a multiple of it
     task = votes
 
     def best(self, boxes):
@@ -53,7 +54,7 @@ class Boxes:
     def batch(self, rows):
         """((image_BKF, box_BK4, tokens_BL, length_B), target_B2A); missing boxes are zero."""
         length_B = self.questions["length"][rows].long()
-        tokens_BL = self.questions["tokens"][rows, : int(length_B.max())].long()
+        tokens_BL = self.questions["tokens"][rows, : padded(int(length_B.max()), self.multiple)].long()
         image_BKF, box_BK4 = self.seen(self.questions["image"][rows].numpy())
         inputs = image_BKF, box_BK4, tokens_BL, length_B
         return tuple(x.to(DEVICE) for x in inputs), self.targets(rows).to(DEVICE)

@@ -1,0 +1,127 @@
+"""Captured steps on a stand-in for a GPU, which computes nothing while it captures: the bits of plain steps.
+
+What only a GPU can show, that its kernels replay to the bit, is for tools/check_gpu.py.
+"""
+
+import itertools
+from contextlib import contextmanager, nullcontext
+from types import SimpleNamespace
+
+import pytest
+import torch
+
+from specialists.training import graph, step
+from specialists.training.budget import Budget
+from tests import test_train
+
+STREAM = SimpleNamespace(wait_stream=lambda other: None)
+
+
+class Graph:
+    """What was captured is computed at each replay."""
+
+    def __init__(self):
+        self.replays = 0
+
+    def register_generator_state(self, generator):
+        self.generator = generator
+
+    def replay(self):
+        self.replays += 1
+        self.work()
+
+
+@pytest.fixture
+def gpu(monkeypatch):
+    """A CPU under the name of a GPU; returns the graphs that were captured."""
+    graphs, begun = [], []
+
+    class Replay(graph.Replay):
+        def __init__(self, work, given, each):
+            self.work, self.step = work, each
+            begun.append(self)
+            super().__init__(work, given, each)
+
+    @contextmanager
+    def captured(one, pool):
+        """What is computed within is taken back: a GPU only notes it down."""
+        replay = begun[-1]
+        before = [(each, each.clone()) for each in replay.step.tensors()]
+        drawn = one.generator.get_state(), torch.get_rng_state()
+        yield
+        with torch.no_grad():
+            for each, was in before:
+                each.copy_(was)
+        one.generator.set_state(drawn[0])
+        torch.set_rng_state(drawn[1])
+        one.work = lambda: replay.work(*replay.given)
+        graphs.append(one)
+
+    stand_in = {
+        "graph_pool_handle": lambda: None,
+        "Stream": lambda: STREAM,
+        "current_stream": lambda: STREAM,
+        "stream": lambda each: nullcontext(),
+        "CUDAGraph": Graph,
+        "graph": captured,
+        "get_rng_state": torch.get_rng_state,
+        "set_rng_state": torch.set_rng_state,
+    }
+    for name, value in stand_in.items():
+        monkeypatch.setattr(torch.cuda, name, value)
+    monkeypatch.setattr(graph, "Replay", Replay)
+    monkeypatch.setitem(step.HOMES, "cpu", "graph")
+    return graphs
+
+
+@pytest.mark.parametrize("optimizer", ["sgd", "adam"])
+@pytest.mark.parametrize(("parts", "pieces", "shapes"), [(1, 6 + 1, 2), (3, 6 * 3 + 2, 3)])
+def test_captured_steps_end_in_the_bits_of_plain_ones(tmp_path, request, optimizer, parts, pieces, shapes):
+    """Six batches of 16 and one of 4; the loss draws, batch norm averages, rates are exact in fp32."""
+    budget = Budget(epochs=3, batch=16, lr=2**-7, optimizer=optimizer, drops=[0.5], factor=0.5, parts=parts)
+    plain, curve = test_train.run(tmp_path / "plain.pt", budget=budget)
+    graphs = request.getfixturevalue("gpu")
+    captured, same_curve = test_train.run(tmp_path / "captured.pt", budget=budget)
+    assert test_train.same(plain, captured) and curve == same_curve
+    assert sum(each.replays for each in graphs) == 3 * (pieces + 7)
+    assert len(graphs) == shapes + 1  # and the update
+
+
+def test_a_kill_between_captured_steps_leaves_no_trace(tmp_path, gpu, monkeypatch):
+    whole, curve = test_train.run(tmp_path / "whole.pt")
+    monkeypatch.setattr("specialists.training.loop.SAVE_SECONDS", 0)
+    count = itertools.count(1)
+
+    def stopping(self, epoch):
+        if next(count) == 10:
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr(graph.Step, "done", stopping)
+    with pytest.raises(KeyboardInterrupt):
+        test_train.run(tmp_path / "cut.pt")
+    monkeypatch.setattr(graph.Step, "done", lambda self, epoch: None)
+    again, same_curve = test_train.run(tmp_path / "cut.pt")
+    assert test_train.same(whole, again) and curve == same_curve
+
+
+def test_a_loss_that_is_not_finite_is_named_at_the_end_of_its_epoch(tmp_path, gpu):
+    def loss(logits_MBC, label_B, position_B, generator):
+        value_B = test_train.label.loss(logits_MBC, label_B).sum(0)
+        return torch.where(position_B == 42, torch.nan, value_B), None
+
+    with pytest.raises(ValueError, match="epoch 1: the loss of row .* is not finite"):
+        test_train.run(tmp_path / "c.pt", loss)
+
+
+def test_what_asks_the_device_at_each_step_is_not_captured(tmp_path, gpu):
+    scaler = torch.amp.GradScaler("cpu", init_scale=2.0)
+    test_train.fit(
+        test_train.members(),
+        test_train.Points(),
+        test_train.noisy,
+        test_train.BUDGET,
+        7,
+        tmp_path / "c.pt",
+        scaler,
+    )
+    assert not gpu
