@@ -4,8 +4,8 @@ Train a selector for every row and seed of a network: it weighs the members, lea
 measured on `report`, against the mean of the same members.
 
 reads   params: compute, table, selector; data/features, models/answers
-writes  metrics/selected/NETWORK.json: by row, top-1 in percent, and by how many points the selector is better,
-        with an interval of 95 %
+writes  metrics/selected/NETWORK.json: by row, top-1 in percent, and by how many points the selector is
+        better, with an interval of 95 %
 """
 
 from pathlib import Path

@@ -5,7 +5,8 @@ row ends with the name of its run in MLflow, which links to its metrics, and wit
 stage. The machine stands below. Run it in the repository root, after `dvc repro`; a test fails when a table
 and its page differ.
 
-reads   metrics/table.*, metrics/paired, metrics/selected, metrics/environment, params.yaml, dvc.yaml, here and in pipelines/
+reads   metrics/table.*, metrics/paired, metrics/selected, metrics/environment, params.yaml, dvc.yaml, here and
+        in pipelines/
 writes  README.md, docs/, and docs/finding.png: what MCL-KD gains, and over whom
 """
 
