@@ -26,10 +26,11 @@ def main(network: str):
     k, seed, prepared = axes.ks[0], axes.seeds[0], data.load("data/features")
     logits = {f"{called[m]}, k = {k}": said(f"cells/{cell(network, m, k, seed)}") for m in axes.methods}
     place, (row, target) = clearest(logits, prepared)
-    text, path = data.part(read("data.format", str), "picture").shown(read("data.root", str), prepared, row)
+    picture = data.part(read("data.format", str), "picture")
+    ((text, path),) = picture.shown(read("data.root", str), prepared, [row])
     shown, right = distributions(logits, place, target, prepared)
-    with Image.open(path, formats=["PNG", "JPEG"]) as picture:
-        drawn = figures.distributions(shown, prepared.meta["answers"], right, text, picture.convert("RGB"))
+    with Image.open(path, formats=["PNG", "JPEG"]) as image:
+        drawn = figures.distributions(shown, prepared.meta["answers"], right, text, image.convert("RGB"))
     figures.save(drawn, f"metrics/questions/{network}.png")
 
 

@@ -9,8 +9,9 @@ writes  metrics/specialties/NETWORK.md
 
 from specialists import data
 from specialists.base.command import run
-from specialists.base.files import read_json, replacing
+from specialists.base.files import replacing
 from specialists.base.params import read
+from specialists.tables.learned import assigned, dominated
 from specialists.tables.rows import Table, cell
 from specialists.tables.titles import group
 
@@ -19,29 +20,29 @@ QUESTIONS = 3
 
 def main(network: str):
     axes, prepared = read("table", Table), data.load("data/features")
-    picture, root = data.part(read("data.format", str), "picture"), read("data.root", str)
     chosen = cell(network, axes.methods[-1], axes.ks[0], axes.seeds[0])
-    count_FM = read_json(f"metrics/curves/cells/{chosen}.json")["families"]
+    found = [*dominated(assigned(chosen, prepared.group_names))]
+    rows = [asked(prepared, place) for place, _ in found]
+    text = texts(prepared, sum(rows, []))
     lines = [f"| member | {group(read('data.format', str))} | its share | questions |", "|---|---|---|---|"]
-    for member, (place, share) in enumerate(dominated(count_FM), 1):
-        rows = asked(prepared, place)
-        texts = sorted({picture.shown(root, prepared, row)[0].replace("|", "\\|") for row in rows})
-        lines.append(f"| {member} | {prepared.group_names[place]} | {share:.0f} % | {' '.join(texts)} |")
+    for member, (place, share) in enumerate(found):
+        questions = " ".join(sorted({text[row] for row in rows[member]}))
+        lines.append(f"| {member + 1} | {prepared.group_names[place]} | {share:.0f} % | {questions} |")
     with replacing(f"metrics/specialties/{network}.md") as draft:
         draft.write_text("\n".join(lines) + "\n")
-
-
-def dominated(count_FM):
-    """(group, percent) of each member: the (first) group of which it learns the largest share."""
-    for count_F in zip(*count_FM, strict=True):
-        share_F = [100 * count / max(sum(all_M), 1) for count, all_M in zip(count_F, count_FM, strict=True)]
-        yield share_F.index(max(share_F)), max(share_F)
 
 
 def asked(prepared, place):
     """The first rows of report in a group."""
     rows = prepared.rows("report")
     return rows[prepared.groups(rows) == place][:QUESTIONS].tolist()
+
+
+def texts(prepared, rows):
+    """Row -> its question, as it stands in a cell of a table."""
+    picture = data.part(read("data.format", str), "picture")
+    shown = picture.shown(read("data.root", str), prepared, rows)
+    return {row: text.replace("|", "\\|") for row, (text, _) in zip(rows, shown, strict=True)}
 
 
 if __name__ == "__main__":

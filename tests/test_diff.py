@@ -19,33 +19,37 @@ TITLES = {
 }
 
 
-def row(top1, oracle, std=0.5, method="mcl", k=1):
-    report = {"top1": {"mean": top1, "std": std}, "oracle": {"mean": oracle, "std": std}}
+def row(top1, oracle, method="mcl", k=1):
+    report = {"top1": {"mean": top1, "std": 0.5}, "oracle": {"mean": oracle, "std": 0.5}}
     return {"network": "san", "method": method, "k": k, "report": report}
 
 
-def lines(old, new):
-    return markdown(old, new, TITLES).splitlines()[2:]
+def lines(old, new, *seeds):
+    return markdown(old, new, TITLES, seeds or ({}, {})).splitlines()[2:]
+
+
+def seeds(*top1):
+    """Of a row `a`, whose oracle is 60 with every seed."""
+    return {"a": {"top1": dict(enumerate(top1)), "oracle": dict.fromkeys(range(len(top1)), 60)}}
 
 
 def diff(clone, *arguments, check=True):
     return run(clone, sys.executable, "-m", "tools.diff", *arguments, check=check)
 
 
-def test_a_difference_within_the_spread_over_seeds_is_noise():
-    told = lines({"a": row(50, 60)}, {"a": row(50.4, 59)})
-    assert (
-        told[0] == "| SAN MCL k = 1 | 50.00 | 50.40 | +0.40 | noise | 60.00 | 59.00 | -1.00 | **beyond** |  |"
-    )
+def test_a_difference_is_noise_within_its_interval_over_seeds():
+    """Differences 0.2, 0.4, 0.6: s = 0.2, s / sqrt(3) = 0.1155, and t(2) at 97.5 % is 4.3027."""
+    old, new = {"a": row(50, 60)}, {"a": row(50.4, 60)}
+    told = lines(old, new, seeds(49, 50, 51), seeds(49.2, 50.4, 51.6))
+    assert told[0] == "| SAN MCL k = 1 | 50.00 | 50.40 | +0.40 ± 0.50 | noise | 60.00 | 60.00 | +0.00 |  |  |"
+    told = lines(old, new, seeds(49, 50, 51), seeds(49.3, 50.4, 51.5))  # half of the spread
+    assert "| +0.40 ± 0.25 | **beyond** |" in told[0]
 
 
-def test_the_larger_spread_of_the_two_counts():
-    assert "| noise |" in lines({"a": row(50, 60, std=0.1)}, {"a": row(52, 60, std=2.5)})[0]
-
-
-def test_of_one_seed_nothing_is_known():
-    told = lines({"a": row(50, 60, None, "ie", None)}, {"a": row(51, 60, None, "ie", None)})
-    assert told[0] == "| SAN IE | 50.00 | 51.00 | +1.00 | ? | 60.00 | 60.00 | +0.00 |  |  |"
+@pytest.mark.parametrize("other", [(51,), (51, 51, 51), ()])
+def test_of_one_seed_or_of_others_nothing_is_known(other):
+    told = lines({"a": row(50, 60)}, {"a": row(51, 60)}, seeds(50), seeds(*other))
+    assert told[0] == "| SAN MCL k = 1 | 50.00 | 51.00 | +1.00 | ? | 60.00 | 60.00 | +0.00 |  |  |"
 
 
 def test_rows_that_come_and_go_and_stay():

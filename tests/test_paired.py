@@ -6,8 +6,9 @@ from statistics import mean, stdev
 
 import pytest
 
+from specialists.data.clevr import official
+from specialists.tables.learned import dominated
 from specialists.tables.paired import gain
-from stages.specialties import dominated
 from tests.conftest import ROOT, run
 from tools.gains import gains, markdown
 
@@ -71,7 +72,12 @@ def test_the_stages(clone):
             )  # one question of 120, by fp16
             assert found["low"] <= found["gain"] <= found["high"]
     lines = (clone / "metrics/specialties/san.md").read_text().splitlines()
-    assert [line.split("|")[1].strip() for line in lines[2:]] == ["1", "2"]
+    rows = [[each.strip() for each in line.strip("|").split("|")] for line in lines[2:]]
+    assert [row[0] for row in rows] == ["1", "2"]
+    asked = json.loads((clone / "data/stand_in/questions/CLEVR_val_questions.json").read_text())["questions"]
+    for _, named, _, questions in rows:  # the first three of a family
+        found = [each for each in asked if official.FAMILIES[each["question_family_index"]] == named]
+        assert questions == " ".join(sorted({each["question"] for each in found[:3]}))
 
 
 def test_a_network_of_no_table_is_named_before_anything_trains(clone):

@@ -68,8 +68,8 @@ def test_what_networks_read(folder, prepared):
     of = {name: set(prepared.questions["image"][prepared.rows(name)].tolist()) for name in meta["splits"]}
     assert not of["train"] & of["select"] and not (of["train"] | of["select"]) & of["report"]
     assert prepared.targets(rows)[:, 1].tolist() == [[1.0]] * len(rows)  # one answer is that of all ten
-    for row in rows[:5].tolist():
-        text, path = picture.shown(folder, prepared, row)
+    asked = rows[:5].tolist()
+    for row, (text, path) in zip(asked, picture.shown(folder, prepared, asked), strict=True):
         answers = {r[2] for r in drawn_rows(folder) if (folder / "images" / r[0], r[1]) == (path, text)}
         right = meta["answers"][int(prepared.targets(torch.tensor([row]))[0, 0, 0])]
         assert {each.lower().rstrip(".") for each in answers} == {right}
@@ -129,7 +129,7 @@ def test_a_list_of_val_is_report_and_without_groups_words_divide(folder, tmp_pat
     report = found.rows("report")
     assert found.questions["id"][report].tolist() == [*range(91, 100)]
     assert {found.kind_names[kind] for kind in found.kinds(report)} == {"number"}
-    _, path = picture.shown(tmp_path, found, int(report[0]))
+    ((_, path),) = picture.shown(tmp_path, found, [int(report[0])])
     assert path == tmp_path / "images" / rows[90][0]
 
 

@@ -3,6 +3,7 @@
 import json
 import os
 import re
+import shutil
 import signal
 import sqlite3
 import subprocess
@@ -17,6 +18,7 @@ from mlflow import MlflowClient
 from specialists.tables.rows import name
 from specialists.tracking import cells
 from tests.conftest import edit, run, stage
+from tests.test_pipeline import changed_in_one_line, executed
 
 
 def track(folder, *words, **environment):
@@ -57,9 +59,24 @@ def _column(data, name):
 
 
 @pytest.fixture
-def empty(clone):
+def bare(clone):
+    """A clone without a database."""
     (clone / "mlflow.db").unlink(missing_ok=True)
     return clone
+
+
+@pytest.fixture(scope="module")
+def tables(tmp_path_factory):
+    """A database in which nothing was logged: to make its tables takes MLflow a second."""
+    path = tmp_path_factory.mktemp("database") / "mlflow.db"
+    MlflowClient(f"sqlite:///{path}").search_experiments()
+    return path
+
+
+@pytest.fixture
+def empty(bare, tables):
+    shutil.copy(tables, bare)
+    return bare
 
 
 def read(path):
@@ -76,11 +93,11 @@ def test_a_specialist_of_everything_is_shown_as_such(empty):
     assert made.data.tags["k"] == "all"
 
 
-def test_each_cell_once_under_its_table(empty):
+def test_each_cell_once_under_its_table(bare):
     for _ in range(2):
-        track(empty)
-    client, runs = shown(empty)
-    rows = read(empty / "metrics/table.json")
+        track(bare)
+    client, runs = shown(bare)
+    rows = read(bare / "metrics/table.json")
     assert sorted(runs) == sorted(["table", *(f"{name}-s0" for name in rows), "san-mcl_kd-k1-s0 (cell)"])
     assert all(len(found) == 1 and found[0].info.status == "FINISHED" for found in runs.values())
     parent = runs["table"][0]
@@ -362,14 +379,14 @@ def test_the_params_of_other_rows_are_not_those_of_a_cell(finished):
         ("metrics/table.md", None, "metrics/table.md: not found"),
     ],
 )
-def test_what_cannot_be_shown_is_one_line_and_opens_no_database(empty, path, text, message):
+def test_what_cannot_be_shown_is_one_line_and_opens_no_database(bare, path, text, message):
     if text is None:
-        (empty / path).unlink()
+        (bare / path).unlink()
     else:
-        (empty / path).write_text(text)
-    done = stage(empty, "track", check=False)
+        (bare / path).write_text(text)
+    done = stage(bare, "track", check=False)
     assert done.returncode == 1 and done.stderr.count("\n") == 1
-    assert done.stderr.startswith(f"stages.track: {message}") and not (empty / "mlflow.db").exists()
+    assert done.stderr.startswith(f"stages.track: {message}") and not (bare / "mlflow.db").exists()
 
 
 def test_a_cell_of_an_unknown_machine_is_shown(empty):
@@ -445,17 +462,17 @@ def test_history_rebuilds_an_empty_database_from_git_alone(empty, tmp_path):
         ("postgresql://127.0.0.1/table", "postgresql://127.0.0.1/table", "No module named "),
     ],
 )
-def test_what_does_not_answer_is_one_line_and_fails_nothing(empty, address, named, reason):
-    (empty / "table.db").write_text("no database" * 100)
-    (empty / "scratch").mkdir(exist_ok=True)
-    with closing(sqlite3.connect(empty / "short.db")) as database:
+def test_what_does_not_answer_is_one_line_and_fails_nothing(bare, address, named, reason):
+    (bare / "table.db").write_text("no database" * 100)
+    (bare / "scratch").mkdir(exist_ok=True)
+    with closing(sqlite3.connect(bare / "short.db")) as database:
         database.execute("create table some (words)")
         database.executemany("insert into some values (?)", [("word" * 200,)] * 50)
         database.commit()
-    os.truncate(empty / "short.db", 5000)
-    with closing(sqlite3.connect(empty / "locked.db")) as writer:
+    os.truncate(bare / "short.db", 5000)
+    with closing(sqlite3.connect(bare / "locked.db")) as writer:
         writer.execute("BEGIN EXCLUSIVE")
-        done = track(empty, MLFLOW_TRACKING_URI=address)
+        done = track(bare, MLFLOW_TRACKING_URI=address)
     last = done.stderr.splitlines()[-1]
     assert last.startswith(f"MLflow at {named}: not all is logged: ") and reason in last
     assert "Traceback" not in done.stderr and "secret" not in done.stderr
@@ -514,18 +531,20 @@ def test_watch_follows_a_curve_while_it_grows_and_goes_on_after_a_kill(empty):
     assert only.data.tags.items() >= place.items()
 
 
-def test_two_at_once_in_a_new_database_lose_nothing_and_double_nothing(empty):
-    both = [subprocess.Popen([sys.executable, "-m", "stages.track"], cwd=empty) for _ in range(2)]
+def test_two_at_once_in_a_new_database_lose_nothing_and_double_nothing(bare):
+    both = [subprocess.Popen([sys.executable, "-m", "stages.track"], cwd=bare) for _ in range(2)]
     assert [process.wait(120) for process in both] == [0, 0]
-    found = shown(empty)[1]
-    cells = {path.stem for path in (empty / "metrics/cells").glob("*.json")}
+    found = shown(bare)[1]
+    cells = {path.stem for path in (bare / "metrics/cells").glob("*.json")}
     assert set(found) == cells | {"san-mcl_kd-k1-s0 (cell)", "table"}
     assert all(len(runs) == 1 and runs[0].info.status == "FINISHED" for runs in found.values())
 
 
 def test_an_experiment_shows_the_cells_that_it_evaluated_under_its_name(empty):
     title = "san-cmcl-k1-s0 (cell)"
-    run(empty, "dvc", "exp", "run", "--quiet", "--name", "try", "--set-param", "method=cmcl")
+    done = run(empty, "dvc", "exp", "run", "--name", "try", "--set-param", "method=cmcl")
+    assert executed(done) == ["specialize_cell", "evaluate_cell", "track"]
+    changed_in_one_line(empty)
     _, runs = shown(empty)
     assert [each.info.run_name for found in runs.values() for each in found] == [
         f"try: {title}"

@@ -24,6 +24,7 @@ from specialists.base.params import read
 from specialists.tables.paired import interval
 from specialists.tables.table import over, shown
 from specialists.tracking import cells, pipeline
+from tools.diff import verdict
 
 BRINGS = "dvc checkout data/features models/answers brings it, or dvc pull, or ./reproduce"
 NUMBERS = {"top1": "top-1", "oracle": "oracle", "single": "single", "nll": "NLL"}
@@ -91,13 +92,12 @@ def measured(place, data):
 def line(old_SB, new_SB, digits):
     """Both means, their difference, its interval, a verdict, and what is known over seeds."""
     middle, half, mean_S = interval((new_SB - old_SB).tolist())
-    low, high = middle - half, middle + half
     sign = sum(np.sign(mean_S) == np.sign(middle))
     return [
         *(f"{each.mean():.{digits}f}" for each in (old_SB, new_SB)),
         f"{middle:+.{digits}f}",
-        f"{low:+.{digits}f} to {high:+.{digits}f}",
-        "noise" if low <= 0 <= high else "**beyond**",
+        f"{middle - half:+.{digits}f} to {middle + half:+.{digits}f}",
+        verdict(middle, half),
         f"{shown(over(mean_S), digits)}, {sign} of {len(mean_S)}" if len(mean_S) > 1 else "?",
     ]
 

@@ -2,23 +2,25 @@
 
 The table of this folder's pipeline at two revisions or experiments, as markdown for a review: what top-1 and
 oracle were, are, and by how much they differ. NEW may be `.`, the files as they are; an experiment goes by
-the name that `dvc exp show` prints. The row `cell` is that of the cell lane, of any two methods. A difference
-within the larger of the two standard deviations over seeds is *noise*, any other *beyond* it, which with few
-seeds is no proof; with one seed nothing is known, and ? says so. A row is left out when all its numbers are
-the same. Two rows of one table: python -m tools.compare.
+the name that `dvc exp show` prints. The row `cell` is that of the cell lane, of any two methods. After a
+difference stands half of its interval of 95 %, paired over seeds (specialists/tables/paired.py): what is
+within it is *noise*, any other difference *beyond* it. With one seed, or other seeds, nothing is known, and ?
+says so. A row is left out when all its numbers are the same. Two rows of one table: python -m tools.compare.
 
-reads   dvc.lock, metrics/table.json and metrics/cell.json in git at OLD and NEW; params: methods, for titles
-        and their order
+reads   dvc.lock, metrics/table.json, metrics/cells and metrics/cell.json in git at OLD and NEW; params:
+        methods, for titles and their order
 writes  nothing
 """
 
 from specialists.base.command import run
 from specialists.base.params import load
 from specialists.tables import students
+from specialists.tables.paired import interval
 from specialists.tables.titles import titles
-from tools.revisions import LANE, TABLE, table
+from tools.revisions import LANE, TABLE, by_seed, table
 
 TOLD = ("report", "network", "method", "k")  # elsewhere in a line
+SHOWN = ("top1", "oracle")
 
 
 def main(old: str, new: str):
@@ -26,13 +28,14 @@ def main(old: str, new: str):
     if tables == ({}, {}):
         raise ValueError(f"{old} and {new}: neither has {TABLE} or {LANE} in this folder")
     called = titles(load()["methods"])
-    print(markdown(*tables, called), end="")
+    print(markdown(*tables, called, [by_seed(each, *SHOWN) for each in (old, new)]), end="")
 
 
-def markdown(old, new, called):
+def markdown(old, new, called, seeds=({}, {})):
     """One line per row that is in either table, except rows that are equal in both.
 
-    `called` maps the methods of today to their titles, in the order of their rows.
+    `called` maps the methods of today to their titles, in the order of their rows; `seeds` is of both what
+    `by_seed` returns.
     """
     called = called | students.TITLES
     lines = [
@@ -46,8 +49,9 @@ def markdown(old, new, called):
             continue
         named = dict.fromkeys(title(each, called) for each in rows if each)
         cells = [("cell: " if name == "cell" else "") + ", then ".join(named)]
-        for numbers in zip(*(shown(row) if row else (None, None) for row in rows), strict=True):
-            cells += compared(*numbers)
+        for number in SHOWN:
+            means = (row and row["report"][number]["mean"] for row in rows)
+            cells += compared(*means, *(each.get(name, {}).get(number, {}) for each in seeds))
         lines.append(f"| {' | '.join([*cells, others(*rows)])} |")
     same = sum(old.get(name) == row for name, row in new.items())
     lines = [*lines, ""] if len(lines) > 2 else []
@@ -66,19 +70,21 @@ def others(old, new):
     return ", ".join(changed + [key for key in new if key not in TOLD and new[key] != old.get(key)])
 
 
-def shown(row):
-    return row["report"]["top1"], row["report"]["oracle"]
-
-
-def compared(old, new):
-    """(old, new, difference, verdict) of one number."""
-    means = [value and f"{value['mean']:.2f}" for value in (old, new)]
+def compared(old, new, old_S, new_S):
+    """(old, new, difference, verdict) of one number: two means, and {seed: value} of both."""
+    means = ["" if value is None else f"{value:.2f}" for value in (old, new)]
     if old is None or new is None:
-        return [means[0] or "", means[1] or "", "", "gone" if new is None else "new"]
-    difference = new["mean"] - old["mean"]
-    spreads = [value["std"] for value in (old, new) if value["std"] is not None]
-    verdict = "?" if not spreads else "noise" if abs(difference) <= max(spreads) else "**beyond**"
-    return [*means, f"{difference:+.2f}", "" if difference == 0 else verdict]
+        return [*means, "", "gone" if new is None else "new"]
+    difference = f"{new - old:+.2f}"
+    if old == new or old_S.keys() != new_S.keys() or len(new_S) < 2:
+        return [*means, difference, "" if old == new else "?"]
+    middle, half, _ = interval([[new_S[seed] - old_S[seed]] for seed in new_S])
+    return [*means, f"{difference} ± {half:.2f}", verdict(middle, half)]
+
+
+def verdict(middle, half):
+    """What to make of a difference and half of its interval."""
+    return "noise" if abs(middle) <= half else "**beyond**"
 
 
 def place(row, called):

@@ -1,5 +1,6 @@
 """What a pipeline's folder held at a revision or at an experiment of `dvc exp run`, or holds now (`.`)."""
 
+import re
 from pathlib import Path
 
 from specialists.base.command import output
@@ -7,6 +8,7 @@ from specialists.tables.table import NUMBERS, number, over
 from specialists.tracking import cells, pipeline
 
 TABLE, LANE, LOCK = "metrics/table.json", "metrics/cell.json", "dvc.lock"
+CELL = re.compile(r"metrics/(cells/(.+)-s(\d+))\.json")
 
 
 def experiments(baseline=None):
@@ -47,6 +49,20 @@ def table(name):
         return rows | (chosen(read) if {LANE, LOCK} <= there else {})
     except (ValueError, LookupError) as error:
         raise ValueError(f"{name}: its {error}") from None
+
+
+def by_seed(name, *numbers):
+    """Row -> number -> {seed: what it is on report}, of the cells that are there."""
+    read, there = state(name, "metrics/cells/")
+    if name == ".":
+        there = {path.as_posix() for path in Path("metrics/cells").glob("*.json")}
+    found = {}
+    for cell in filter(None, map(CELL.fullmatch, sorted(there))):
+        metrics = pipeline.content(read, cell[0])
+        for each in numbers:
+            values = found.setdefault(cell[2], {}).setdefault(each, {})
+            values[int(cell[3])] = number(cell[1], metrics, "report", each)
+    return found
 
 
 def chosen(read):

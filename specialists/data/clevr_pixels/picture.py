@@ -1,4 +1,4 @@
-"""A question of report and the picture that it asks about, for people."""
+"""Questions of report and the pictures that they ask about, for people."""
 
 from specialists.data.clevr.picture import shown
 
