@@ -8,7 +8,7 @@ reads   params: compute, networks.NETWORK; data/features, models/NAME.safetensor
 writes  metrics/routing/NAME.json: `multiplications` of the convolutions and of the gates, `flops` of all,
         and of each gate `used`: of the questions of each family, the share that each group counts for,
         and `effective`: how many count at all; metrics/environment/routing/NAME.json: `latency`;
-        models/answers/NAME.safetensors: logits on report, fp16
+        models/answers/NAME.safetensors: logits on report
 """
 
 import time
@@ -47,7 +47,7 @@ def main(network: str, name: str):
         f"latency_{len(inputs[0])}_ms": cost.latency(ensemble, *inputs, repeats=20) for inputs in (one, many)
     }
     with replacing(f"models/answers/{name}.safetensors") as draft:
-        draft.write_bytes(save({"report": logits_MBC.half()}))
+        draft.write_bytes(save({"report": logits_MBC}))
     write_json(f"metrics/routing/{name}.json", result)
     made = f"metrics/routing/{name}.json"
     environment.write(f"routing/{name}", time.monotonic() - start, made, latency=latency)
