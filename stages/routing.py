@@ -7,18 +7,20 @@ run, so they are kept beside the machine, until one of the other costs changes.
 reads   params: compute, networks.NETWORK; data/features, models/NAME.safetensors
 writes  metrics/routing/NAME.json: `multiplications` of the convolutions and of the gates, `flops` of all,
         and of each gate `used`: of the questions of each family, the share that each group counts for,
-        and `effective`: how many count at all; metrics/environment/routing/NAME.json: `latency`
+        and `effective`: how many count at all; metrics/environment/routing/NAME.json: `latency`;
+        models/answers/NAME.safetensors: logits on report
 """
 
 import time
 
 import torch
+from safetensors.torch import save
 
 from specialists import data as prepared
 from specialists.answers.ensemble import answer, load
 from specialists.base import environment
 from specialists.base.command import run
-from specialists.base.files import write_json
+from specialists.base.files import replacing, write_json
 from specialists.base.params import read
 from specialists.base.runtime import Compute, setup
 from specialists.networks import builder, modular
@@ -31,7 +33,7 @@ def main(network: str, name: str):
     ensemble = load(f"models/{name}.safetensors", builder(network, data.shape)).eval()
     rows = data.rows("report")
     gates = [part for part in ensemble.modules() if isinstance(part, (modular.Gate, modular.Drawn))]
-    chosen = watched(gates, lambda: answer(ensemble, data, rows))
+    chosen, logits_MBC = watched(gates, lambda: answer(ensemble, data, rows))
     longest_B = data.questions["length"][rows].argsort(descending=True, stable=True)
     one, many = ([each.cpu() for each in data.batch(rows[longest_B[:size]])[0]] for size in (1, 64))
     convolutions, of_gates = ensemble.members[0].multiplications()
@@ -44,19 +46,21 @@ def main(network: str, name: str):
     latency = {
         f"latency_{len(inputs[0])}_ms": cost.latency(ensemble, *inputs, repeats=20) for inputs in (one, many)
     }
+    with replacing(f"models/answers/{name}.safetensors") as draft:
+        draft.write_bytes(save({"report": logits_MBC}))
     write_json(f"metrics/routing/{name}.json", result)
     made = f"metrics/routing/{name}.json"
     environment.write(f"routing/{name}", time.monotonic() - start, made, latency=latency)
 
 
 def watched(gates, answering):
-    """The weight_BG that each gate gives to its groups while `answering` runs."""
+    """The weight_BG that each gate gives to its groups while `answering` runs, and what that returns."""
     found = {gate: [] for gate in gates}
     hooks = [gate.register_forward_hook(lambda gate, _, out: found[gate].append(out[0])) for gate in gates]
-    answering()
+    said = answering()
     for hook in hooks:
         hook.remove()
-    return [torch.cat(weights) for weights in found.values()]
+    return [torch.cat(weights) for weights in found.values()], said
 
 
 def used(weight_BG, family_B, families):

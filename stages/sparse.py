@@ -5,12 +5,10 @@ works for which family of questions; accuracy against the operations of an answe
 ensembles, MCL-KD and the student of the table. Milliseconds are those of the machine that measured.
 
 reads   params: singles, data.format, published, table, and titles from methods; data/features/meta.json;
-        metrics/singles, metrics/routing, metrics/blind, metrics/published, metrics/table.json,
-        metrics/environment/routing, metrics/environment/published, published.csv
+        metrics/singles, metrics/routing, metrics/rivals.json, metrics/blind, metrics/published,
+        metrics/table.json, metrics/environment/routing, metrics/environment/published, published.csv
 writes  metrics/sparse.json, metrics/sparse.md, metrics/routes/NETWORK.png, metrics/routes/cost.png
 """
-
-from dataclasses import dataclass
 
 from specialists.base.command import run
 from specialists.base.files import md5, read_json, replacing, write_json
@@ -18,17 +16,9 @@ from specialists.base.params import load, read
 from specialists.tables import plots, sparse
 from specialists.tables.figures import save
 from specialists.tables.rows import Table, name
+from specialists.tables.sparse import Singles
 from specialists.tables.table import number, over
 from specialists.tables.titles import group
-
-
-@dataclass(frozen=True)
-class Singles:
-    """The section `singles`: networks that train alone, and the one that sees nothing."""
-
-    seeds: list[int]
-    networks: list[str]
-    blind: str
 
 
 def main():
@@ -38,7 +28,8 @@ def main():
     latency = {network: beside(f"published/{network}")["latency"] for network in sizes}
     write_json("metrics/sparse.json", rows)
     with replacing("metrics/sparse.md") as draft:
-        draft.write_text(sparse.trained(rows) + "\n" + sparse.costs(costs, latency, sparse.published()))
+        tables = sparse.trained(rows), sparse.gains(metrics("rivals"))
+        draft.write_text("\n".join([*tables, sparse.costs(costs, latency, sparse.published())]))
     families, kind = read_json("data/features/meta.json")["families"], group(read("data.format", str))
     for network in singles.networks:
         if used := metrics(f"routing/singles/{network}-s{singles.seeds[0]}")["used"]:

@@ -46,6 +46,23 @@ def test_the_table_as_a_person_reads_it():
     ]
 
 
+def test_who_is_better_than_whom():
+    sure = {"gain": 2.5, "low": 1.0, "high": 4.0, "seeds": [2.0, 3.0]}
+    unsure = {"gain": -0.25, "low": -1.0, "high": 0.5, "seeds": [-0.25]}
+    assert sparse.gains({"k_3": {"plain": sure, "k12": unsure}}).splitlines()[2:] == [
+        "| k 3 | plain | **+2.50** | +1.00 to +4.00 | +2.00, +3.00 |",
+        "| k 3 | k12 | -0.25 | -1.00 to +0.50 | -0.25 |",
+    ]
+
+
+def test_rivals_are_networks_that_train():
+    known = {"seeds": [0], "networks": ["a", "b", "c"], "blind": "question_only"}
+    assert sparse.Singles(**known, rivals=[["c", "b"], ["a", "b"]]).compared == ["a", "b", "c"]
+    for pair in (["a", "d"], ["a"]):
+        with pytest.raises(ValueError, match="rivals: .* is no pair of singles.networks"):
+            sparse.Singles(**known, rivals=[pair])
+
+
 def test_published_figures_stand_beside_ours(tmp_path):
     path = tmp_path / "published.csv"
     path.write_text("network,active,FLOPs,accuracy\nbig,8,45.94e9,51.28\n")
@@ -74,8 +91,10 @@ def test_what_gates_said_is_seen_and_counted_by_family():
         for part in number_B.split(4):
             for gate in gates:
                 gate(torch.zeros(1), part)
+        return "said"
 
-    chosen = watched(gates, answering)
+    chosen, said = watched(gates, answering)
+    assert said == "said"
     assert [each.shape for each in chosen] == [(6, 4), (6, 4)]
     assert torch.equal(chosen[1], gates[1](torch.zeros(1), number_B)[0])
     gates[0](torch.zeros(1), number_B)  # nobody watches any more

@@ -5,9 +5,10 @@ row ends with the name of its run in MLflow, which links to its metrics, and wit
 stage. The machine stands below. Run it in the repository root, after `dvc repro`; a test fails when a table
 and its page differ.
 
-reads   metrics/table.*, metrics/paired, metrics/selected, metrics/environment, params.yaml, dvc.yaml, here and
-        in pipelines/
-writes  README.md, docs/, and docs/finding.png: what MCL-KD gains, and over whom
+reads   metrics/table.*, metrics/paired, metrics/selected, metrics/environment, params.yaml, dvc.yaml, here
+        and in pipelines/; metrics/sparse.json and metrics/cost.json
+writes  README.md, docs/; docs/finding.png: what MCL-KD gains, and over whom; docs/scales.png: accuracy and
+        operations in the whole repository
 """
 
 import csv
@@ -19,7 +20,7 @@ from specialists.base.files import read_json, replacing
 from specialists.base.params import load
 from specialists.tables.rows import cell
 from specialists.tracking import pipeline
-from tools import candidates, gains
+from tools import candidates, gains, scales
 
 WHAT = r"metrics/(table|slides|sparse|specialties/\w+)\.md|gains|candidates"
 OWN = {"gains": gains, "candidates": candidates}
@@ -29,6 +30,7 @@ MARKED = re.compile(rf"(<!-- (\S*?)(?:{WHAT}) -->\n).*?(<!-- end -->)", re.DOTAL
 def main():
     root = Path(".")
     gains.draw(root)
+    scales.draw(root)
     for name in pages(root):
         text = filled((root / name).read_text(), name, root)
         with replacing(root / name) as draft:

@@ -3,6 +3,8 @@
 G groups, X families
 """
 
+from dataclasses import dataclass
+
 import numpy as np
 
 from specialists.tables.figures import plt
@@ -14,6 +16,26 @@ MILLION = 1e6
 PUBLISHED = ("network", "active", "FLOPs", "accuracy")
 COSTS = ("convolutions", "gates")
 COLOURS = {"chosen": "#1f6feb", "drawn": "#bf8700", "all": "#24292f"}  # the groups of a network alone
+
+
+@dataclass(frozen=True)
+class Singles:
+    """The section `singles`: networks that train alone, the one that sees nothing, and who is compared."""
+
+    seeds: list[int]
+    networks: list[str]
+    blind: str
+    rivals: list[list[str]]
+
+    def __post_init__(self):
+        for pair in self.rivals:
+            if len(pair) != 2 or not {*pair} <= {*self.networks}:
+                raise ValueError(f"rivals: {pair} is no pair of singles.networks")
+
+    @property
+    def compared(self):
+        """Every network that is compared, once."""
+        return sorted({each for pair in self.rivals for each in pair})
 
 
 def row(name, seeds, read, beside):
@@ -45,6 +67,19 @@ def trained(rows):
             words += ["all" if each["effective"] is None else f"{each['effective']:.1f}"]
             words += [f"{each[f'latency_{size}_ms']:.1f}" for size in (1, 64)]
         lines.append(f"| {' | '.join([*words, *[''] * (len(heads) - len(words))])} |")
+    return "\n".join(lines) + "\n"
+
+
+def gains(compared):
+    """The table of who is better than whom; bold is an interval without zero."""
+    lines = ["| | over | points | 95 % interval | by seed |", "|---|---|---|---|---|"]
+    for one, others in compared.items():
+        for other, each in others.items():
+            sure = "**" if each["low"] * each["high"] > 0 else ""
+            words = [one, other, f"{sure}{each['gain']:+.2f}{sure}"]
+            words += [f"{each['low']:+.2f} to {each['high']:+.2f}"]
+            words += [", ".join(f"{seed:+.2f}" for seed in each["seeds"])]
+            lines.append(f"| {' | '.join(words)} |".replace("_", " "))
     return "\n".join(lines) + "\n"
 
 
