@@ -82,8 +82,8 @@ made.write_text("{}")
 """
 
 
-def checkout(folder, remote):
-    """A repository with our code, and this pipeline in a folder of it."""
+def checkout(folder, remote, stages=PIPELINE):
+    """A repository with our code, and a pipeline in a folder of it."""
     place = folder / "pipelines/toy"
     for name in ("specialists", "stages", "tools"):
         shutil.copytree(ROOT / name, folder / name, ignore=shutil.ignore_patterns("__pycache__"))
@@ -96,7 +96,7 @@ def checkout(folder, remote):
     (place / ".gitignore").write_text(
         "/answers\n/tracked\n/scratch\n/.dvc/config.local\n/.dvc/tmp\n/.dvc/cache\n"
     )
-    (place / "dvc.yaml").write_text(PIPELINE)
+    (place / "dvc.yaml").write_text(stages)
     (place / "params.yaml").write_text("compute: {mode: portable}\nseed: 0\nbase: 1\n")
     (place / "work.py").write_text(WORK)
     run(place, "dvc", "remote", "add", "--quiet", "--local", "--default", "storage", str(remote))
