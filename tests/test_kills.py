@@ -1,6 +1,6 @@
 """./reproduce killed at each place where it, or what it starts, writes: the next one ends in the same bytes.
 
-`KILLS=all pytest tests/test_kills.py` kills at every one of them.
+`KILLS=all pytest tests/test_kills.py` kills at every one of them, KILLS=20 at twenty drawn ones.
 """
 
 import os
@@ -9,6 +9,7 @@ import re
 import shutil
 import subprocess
 import sys
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -61,9 +62,8 @@ def blank(tmp_path_factory):
 @pytest.fixture(scope="module")
 def computed(blank):
     """The same where all is computed and committed, and then a DVC left all that it can leave."""
-    folder = top(blank).with_name("computed")
-    shutil.copytree(top(blank), folder)
-    reproduce(place := folder / "pipelines/toy")
+    place = copied(blank, "computed")
+    ended(reproduce(place))
     commit(place)
     for broken in ("dvc.lock", ".dvc/tmp/rwlock"):
         (place / broken).write_text("")
@@ -78,9 +78,15 @@ def reproduce(place, **kill):
     paths = f"{ROOT / 'tests/killing'}:{top(place)}"
     where |= {"PYTHONPATH": paths, "PYTHONDONTWRITEBYTECODE": "1", "JOBS": "1", "TOLD": str(place)}
     words = [sys.executable, "-m", "tools.reproduce", "pipelines/toy"]
-    return subprocess.run(
-        words, cwd=top(place), env=environment(**where, **kill), capture_output=True, text=True
-    )
+    held = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT, "text": True}
+    return subprocess.Popen(words, cwd=top(place), env=environment(**where, **kill), **held)
+
+
+def ended(process, code=0):
+    """What it said, to its end."""
+    said, _ = process.communicate(timeout=120)
+    assert process.returncode == code, said
+    return said
 
 
 def left(place):
@@ -94,10 +100,10 @@ def copied(place, name):
     return folder / place.relative_to(top(place))
 
 
+@cache
 def whole(place):
     """(all changes of a run that nobody kills, what it leaves)"""
-    done = reproduce(copy := copied(place, "whole"))
-    assert done.returncode == 0, done.stderr
+    ended(reproduce(copy := copied(place, "whole")))
     found = Path(f"{top(copy)}.changes").read_text().splitlines(), left(copy)
     gone(copy)
     return found
@@ -105,11 +111,11 @@ def whole(place):
 
 def killed(place, **kill):
     """Whether a run was killed; what the next one leaves, and which stages ran in the two."""
-    ended = reproduce(copy := copied(place, "killed"), **kill)
-    done = reproduce(copy)
-    assert done.returncode == 0, (kill, ended.stderr, done.stdout, done.stderr)
+    first = reproduce(copy := copied(place, "killed"), **kill)
+    first.communicate()
+    ended(reproduce(copy))
     ran = (copy / "ran").read_text().split() if (copy / "ran").exists() else []
-    found = ended.returncode != 0, left(copy), ran
+    found = first.returncode != 0, left(copy), ran
     gone(copy)
     return found
 
@@ -119,14 +125,20 @@ def gone(place):
     Path(f"{top(place)}.changes").unlink()
 
 
+def chosen(changes, which, always):
+    """The places at which to kill."""
+    places = [place for place, change in enumerate(changes) if re.match(which, change)]
+    if KILLS.isdecimal():
+        return random.Random(0).sample(places, min(int(KILLS), len(places)))
+    return places if KILLS == "all" else [place for place in places if re.match(always, changes[place])][-1:]
+
+
 @pytest.mark.parametrize("case", CASES)
 def test_killed_anywhere_the_next_one_ends_in_the_same_bytes(case, request, capsys):
-    start, which, when, whom = CASES[case]
-    changes, wanted = whole(place := request.getfixturevalue(start))
-    places = [each for each, change in enumerate(changes) if re.match(which, change)]
-    if os.getenv("KILLS") != "all":
-        places = random.Random(0).sample(places, FEW)
-    kills, again = 0, []
+    start, which, always, when, whom = CASES[case]
+    place = request.getfixturevalue(start)
+    changes, wanted = whole(place)
+    kills, again, places = 0, [], chosen(changes, which, always)
     for at in places:
         hit, found, ran = killed(place, KILL_AT=str(at), KILL_WHEN=when, KILL_WHOM=whom)
         assert found == wanted, (changes[at], when, whom)
@@ -135,3 +147,19 @@ def test_killed_anywhere_the_next_one_ends_in_the_same_bytes(case, request, caps
     with capsys.disabled():
         print(f"\n{case}: {kills} kills at {len(places)} of {len(changes)} places, a stage again: {again}")
     assert kills
+
+
+def test_the_next_one_waits_for_a_stage_that_outlived_the_one_that_was_killed(blank):
+    _, wanted = whole(blank)
+    (hold := (place := copied(blank, "outlived")) / "hold-cell").touch()
+    first = reproduce(place)
+    assert any("work.py cell" in line for line in first.stdout)
+    first.kill()
+    first.communicate()
+    second = reproduce(place)
+    assert "repro --single-item cell" in (said := second.stdout.readline())
+    assert said.startswith("waiting for process ")
+    hold.unlink()
+    ended(second)
+    assert left(place) == wanted
+    gone(place)

@@ -40,7 +40,7 @@ def main(folder: str):
 def heal():
     """Mend what is broken here, with a line about each."""
     before = {path: state(path) for path in broken()}
-    if not before or lives():
+    if not before or living():
         return
     time.sleep(PATIENCE)
     for mend, path in [(mend, path) for path, mend in broken().items() if before.get(path) == state(path)]:
@@ -68,10 +68,19 @@ def home():
     return next((each for each in above if each.is_dir()), None)
 
 
-def lives():
-    """Whether a DVC that the register names is running."""
+def wait():
+    """Wait until no DVC works here: it may have outlived what began it, or be that of another terminal."""
+    told = None
+    while found := living():
+        if told != (told := found[0]):
+            print(f"waiting for process {told['pid']}, which works here: {told['cmd']}", flush=True)
+        time.sleep(1)
+
+
+def living():
+    """The processes of the register that are running."""
     own = home()
-    return own is not None and any(map(runs, named(own / "tmp/rwlock") or ()))
+    return [each for each in (named(own / "tmp/rwlock") if own else None) or () if runs(each)]
 
 
 def runs(entry):

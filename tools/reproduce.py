@@ -53,6 +53,7 @@ def main(folder: str):
         raise ValueError(f"data.root: {root!r}: not found, as seen from {folder}; {STAND_IN} is made here")
     stages = pipeline.resolved(pipeline.stages("dvc.yaml"), load())
     before = pipeline.sources({name: pipeline.paths(stage) for name, stage in stages.items()})
+    heal.wait()
     heal.heal()
     Work({"code": stages["code"]}, before, 1).do()  # the stage that decides what is stale
     stale = json.loads(output("dvc", "status", "--json")).keys() - {"code"}
