@@ -24,7 +24,7 @@ from dvc.config import Config
 from dvc.schema import COMPILED_LOCKFILE_SCHEMA
 from voluptuous import Invalid
 
-from specialists.base.command import run
+from specialists.base.command import readable, run
 from specialists.base.files import replacing
 
 LOCK, BROKEN = Path("dvc.lock"), Path("scratch/dvc.lock.broken")
@@ -34,6 +34,7 @@ MERGE = "<<<<<<<"  # for people to mend
 
 def main(folder: str):
     with chdir(folder):
+        readable()
         heal()
 
 

@@ -20,7 +20,7 @@ from concurrent.futures import FIRST_COMPLETED, ThreadPoolExecutor, wait
 from contextlib import suppress
 from pathlib import Path
 
-from specialists.base.command import output, run
+from specialists.base.command import output, readable, run
 from specialists.base.files import read_json
 from specialists.base.params import load
 from specialists.tracking import pipeline
@@ -48,6 +48,7 @@ def main(folder: str):
     if not jobs.isdecimal() or not int(jobs):
         raise ValueError(f"JOBS: {jobs!r} is not a number of stages")
     os.chdir(folder)
+    readable()
     root = load().get("data", {}).get("root", STAND_IN)
     if root != STAND_IN and not Path(root).exists():
         raise ValueError(f"data.root: {root!r}: not found, as seen from {folder}; {STAND_IN} is made here")
