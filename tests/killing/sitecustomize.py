@@ -2,7 +2,8 @@
 
 Python runs this first where PYTHONPATH leads here. COMMANDS: which commands it concerns, such as `dvc` or
 `tools.reproduce`; REPOSITORY: where; CHANGES: a file to write down each change. KILL_AT: at which change to
-kill; KILL_WHEN: before it is made, or as soon as it is; KILL_WHOM: `self`, `parent`, which started it, both.
+kill, its number or the first that reads so; KILL_WHEN: before it is made, or as soon as it is; KILL_WHOM:
+`self`, or `parent`, which started it, or both.
 """
 
 import os
@@ -11,7 +12,7 @@ import sys
 from threading import Timer
 
 HOME, NOTES = os.environ["REPOSITORY"] + "/", os.environ["CHANGES"]
-AT, BEFORE = int(os.getenv("KILL_AT", "-1")), os.getenv("KILL_WHEN") == "before"
+AT, BEFORE = os.getenv("KILL_AT"), os.getenv("KILL_WHEN") == "before"
 EVENTS = {"os.rename", "os.remove", "os.mkdir", "os.rmdir", "os.truncate", "os.link", "os.symlink"}
 START, SECONDS = "subprocess.Popen", 1.0  # what was started a second ago, has begun
 
@@ -40,11 +41,12 @@ def hear(event, given):
     if path := changed(event, given):
         descriptor = os.open(NOTES, os.O_RDWR | os.O_CREAT | os.O_APPEND)
         place = os.pread(descriptor, os.fstat(descriptor).st_size, 0).count(b"\n")  # of all processes
-        os.write(descriptor, f"{ME}: {event} {path}\n".encode())
+        note = f"{ME}: {event} {path.replace(str(os.getpid()), 'PID')}"
+        os.write(descriptor, f"{note}\n".encode())
         os.close(descriptor)
-        if place == AT and BEFORE:
+        if AT in (str(place), note) and BEFORE:
             end()
-        elif place == AT:
+        elif AT in (str(place), note):
             Timer(SECONDS, end).start() if event == START else sys.setprofile(end)
 
 
