@@ -1,6 +1,7 @@
 """tools.cluster on two nodes of loopback, each with its own cache: a small pipeline of real DVC stages."""
 
 import os
+import random
 import shutil
 import signal
 import subprocess
@@ -82,8 +83,8 @@ made.write_text("{}")
 """
 
 
-def checkout(folder, remote):
-    """A repository with our code, and this pipeline in a folder of it."""
+def checkout(folder, remote, stages=PIPELINE):
+    """A repository with our code, and a pipeline in a folder of it."""
     place = folder / "pipelines/toy"
     for name in ("specialists", "stages", "tools"):
         shutil.copytree(ROOT / name, folder / name, ignore=shutil.ignore_patterns("__pycache__"))
@@ -96,7 +97,7 @@ def checkout(folder, remote):
     (place / ".gitignore").write_text(
         "/answers\n/tracked\n/scratch\n/.dvc/config.local\n/.dvc/tmp\n/.dvc/cache\n"
     )
-    (place / "dvc.yaml").write_text(PIPELINE)
+    (place / "dvc.yaml").write_text(stages)
     (place / "params.yaml").write_text("compute: {mode: portable}\nseed: 0\nbase: 1\n")
     (place / "work.py").write_text(WORK)
     run(place, "dvc", "remote", "add", "--quiet", "--local", "--default", "storage", str(remote))
@@ -143,8 +144,8 @@ class Nodes:
     def kill(self, name):
         self.cluster.remove_node(self.nodes.pop(name), allow_graceful=False)
 
-    def start(self, place, *targets):
-        env = environment(RAY_ADDRESS=self.cluster.address, PYTHONPATH=str(top(place)))
+    def start(self, place, *targets, **more):
+        env = environment(**{"RAY_ADDRESS": self.cluster.address, "PYTHONPATH": str(top(place))} | more)
         words = [sys.executable, "-m", "tools.cluster", *targets]
         held = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT, "text": True}
         return subprocess.Popen(words, cwd=place, env=env, **held)
@@ -284,6 +285,53 @@ def test_a_remote_that_goes_away_ends_all_with_its_name(nodes, computed):
     remote.unlink()
     (nodes.base / "away").rename(remote)
     assert process.returncode == 1 and "FAILED base@0 on " in said and ": pushing: ERROR: " in said
+
+
+def traced(place, **kill):
+    """What tests/killing needs to know."""
+    where = {"REPOSITORY": str(top(place)), "CHANGES": f"{top(place)}.changes", "COMMANDS": "tools.cluster"}
+    paths = f"{ROOT / 'tests/killing'}:{top(place)}"
+    return where | {"PYTHONPATH": paths, "PYTHONDONTWRITEBYTECODE": "1"} | kill
+
+
+def kinds(place):
+    """What the driver changes, each once; of the clone by which it plans, nothing more will be read."""
+    changes = Path(f"{top(place)}.changes").read_text().splitlines()
+    laid = next(i for i, change in enumerate(changes) if "scratch/cluster/tmp" in change)
+    first, swept = changes[: laid + 1], [change for change in changes if " push " in change]
+    return [*dict.fromkeys(first + changes[changes.index(swept[0]) :])]
+
+
+def drawn(changes):
+    """`KILLS=all` kills at each, KILLS=9 at nine; the suite where a file of git is open and still empty."""
+    if (kills := os.getenv("KILLS", "")).isdecimal():
+        return random.Random(0).sample(changes, min(int(kills), len(changes)))
+    return (
+        changes if kills == "all" else [each for each in changes if "open pipelines/toy/metrics" in each][:1]
+    )
+
+
+@needs_ray
+def test_the_driver_is_killed_wherever_it_writes(nodes, tmp_path, capsys):
+    stages = PIPELINE.replace("[0, 1, 2]", "[0]").replace("[ie, mcl]", "[ie]")
+    blank = checkout(tmp_path / "blank", nodes.base / "remote", stages)
+    shutil.copytree(top(blank), tmp_path / "whole")
+    process = nodes.start(whole := tmp_path / "whole/pipelines/toy", **traced(whole))
+    said, _ = process.communicate()
+    assert process.returncode == 0, said
+    tried, kills = drawn(kinds(whole)), 0
+    for i, at in enumerate(tried):
+        shutil.copytree(top(blank), folder := tmp_path / f"at-{i}")
+        place, when = folder / "pipelines/toy", "after" if " open " in at else "before"
+        process = nodes.start(place, **traced(place, KILL_AT=at, KILL_WHEN=when))
+        process.communicate()
+        kills += process.returncode == -signal.SIGKILL
+        nodes.run(place)
+        assert numbers(place) == numbers(whole), at
+        shutil.rmtree(folder)
+    with capsys.disabled():
+        print(f"\ntools.cluster: {kills} kills at {len(tried)} of {len(kinds(whole))} places")
+    assert kills
 
 
 def refused(place, *targets):

@@ -49,7 +49,7 @@ def small(tmp_path_factory):
 
 def repro(folder, **kill):
     notes = folder.parent / f"{folder.name}.changes"
-    where = {"REPOSITORY": str(folder), "CHANGES": str(notes), **kill}
+    where = {"COMMANDS": "dvc", "REPOSITORY": str(folder), "CHANGES": str(notes), **kill}
     env = environment(PYTHONPATH=str(ROOT / "tests/killing"), PYTHONDONTWRITEBYTECODE="1", **where)
     return subprocess.run(["dvc", "repro"], cwd=folder, env=env, capture_output=True, text=True)
 
@@ -86,7 +86,7 @@ def chosen(changes):
 
 def few(change):
     """(event, which of the few) of a change."""
-    event, path = change.split(" ", 1)
+    _, event, path = change.split(" ", 2)
     return event, next((name for name in FEW if path.startswith(name)), None)
 
 
@@ -168,17 +168,36 @@ def test_where_git_says_nothing_nothing_is_touched(tmp_path, monkeypatch):
     assert Path("dvc.lock").exists()
 
 
-def test_while_a_dvc_lives_nothing_is_touched(here):
-    Path(".dvc/tmp").mkdir(parents=True)
-    named = {"write": {"out": {"pid": os.getpid(), "cmd": "dvc repro"}}, "read": {}}
+@pytest.fixture
+def other():
+    """A process that lives."""
+    with subprocess.Popen([sys.executable, "-c", "import time; time.sleep(60)", "repro"]) as process:
+        yield process
+        process.kill()
+
+
+def register(pid, words="repro"):
+    Path(".dvc/tmp").mkdir(parents=True, exist_ok=True)
+    named = {"write": {"out": {"pid": pid, "cmd": f"dvc {words}"}}, "read": {}}
     Path(".dvc/tmp/rwlock").write_text(json.dumps(named))
     Path("dvc.lock").write_text("")
     heal.heal()
-    assert Path("dvc.lock").exists()
-    named["write"]["out"]["pid"] = 2**22 + 1  # above all that there are
-    Path(".dvc/tmp/rwlock").write_text(json.dumps(named))
-    heal.heal()
-    assert not Path("dvc.lock").exists()
+    return Path("dvc.lock").exists(), Path(".dvc/tmp/rwlock").exists()
+
+
+def test_while_a_dvc_lives_nothing_is_touched(here, other):
+    assert register(other.pid) == (True, True)
+    assert register(2**22 + 1) == (False, False)  # above all that there are
+
+
+def test_a_stranger_with_the_number_of_the_dead_is_not_taken_for_a_dvc(here, other):
+    assert register(other.pid, "repro --single-item base") == (False, False)
+
+
+def test_the_dead_that_nobody_has_waited_for_do_not_live(here, other):
+    other.kill()
+    os.waitid(os.P_PID, other.pid, os.WEXITED | os.WNOWAIT)
+    assert register(other.pid) == (False, False)
 
 
 def test_what_is_written_meanwhile_stays(here, monkeypatch):

@@ -303,6 +303,11 @@ MISTAKES = {
         ("features",),
         "data/stand_in/images/val/a.png: a FIFO, a socket or a device; expected a file",
     ),
+    "a FIFO among the numbers": (
+        lambda clone: os.mkfifo(clone / "metrics/cells/new.json"),
+        ("report",),
+        "metrics/cells/new.json: a FIFO, a socket or a device; expected a file",
+    ),
     "a device for weights, before DVC reads it": (
         change("features", "weights", to="/dev/zero"),
         ("code",),

@@ -4,12 +4,15 @@ import os
 import re
 import shutil
 import signal
+import socket
 import subprocess
 import sys
+from contextlib import chdir
 
 import pytest
 import yaml
 
+from specialists.base import command
 from tests.conftest import ROOT, environment, installed, run
 from tools import reproduce, small
 
@@ -163,6 +166,34 @@ def test_data_that_are_not_there_are_named(folder):
     (folder / "params.yaml").write_text("data: {root: mine}\n")
     done = run(ROOT, sys.executable, "-m", "tools.reproduce", str(folder), check=False)
     assert done.returncode == 1 and "data.root: 'mine': not found, as seen from" in done.stderr
+
+
+@pytest.mark.parametrize("tool", ["reproduce", "heal"])
+@pytest.mark.parametrize(
+    "path",
+    ["dvc.lock", "params.yaml", "metrics/table.md", "models/base/m0.npy", "scratch/a.pt", "code", "data"],
+)
+def test_what_has_no_end_is_one_line_before_anybody_waits_for_it(folder, path, tool):
+    (folder / path).unlink(missing_ok=True)
+    (folder / path).parent.mkdir(parents=True, exist_ok=True)
+    os.mkfifo(folder / path)
+    done = run(ROOT, sys.executable, "-m", f"tools.{tool}", str(folder), check=False)
+    assert done.returncode == 1 and not (folder / "log").exists()
+    assert done.stderr == f"tools.{tool}: {path}: a FIFO, a socket or a device; expected a file or a folder\n"
+
+
+def test_sockets_and_devices_are_like_fifos_and_the_rest_is_left_alone(folder):
+    (folder / "metrics/gone").symlink_to("nowhere")
+    (folder / "models").mkdir()
+    command.readable(folder)
+    with socket.socket(socket.AF_UNIX) as one, chdir(folder):
+        one.bind("models/socket")
+        with pytest.raises(ValueError, match="^models/socket: a FIFO, a socket or a device"):
+            command.readable()
+    (folder / "models/socket").unlink()
+    (folder / "models/zero").symlink_to("/dev/zero")
+    with pytest.raises(ValueError, match="models/zero: a FIFO, a socket or a device"):
+        command.readable(folder)
 
 
 def test_a_number_of_jobs_that_is_none_is_one_line(folder):

@@ -49,6 +49,7 @@ def main(*targets: str):
     folder, stages = str(Path.cwd().relative_to(top)), pipeline.resolved(pipeline.stages("dvc.yaml"), load())
     committed(plan.sources(stages))
     with alone():
+        heal.wait()
         heal.heal()
         settings = plan.settings(".")
         for name in [name for name, stage in stages.items() if stage.get("always_changed")]:

@@ -1,9 +1,10 @@
 """python -m tools.heal FOLDER
 
 Mend what a killed DVC leaves behind and cannot read again: a dvc.lock cut short, a register of who reads and
-writes what (rwlock) cut short, and an empty folder of the run-cache. `./reproduce` begins with it. After a
-kill of `dvc repro` or of a queue, run it before the next `dvc` command. It mends only files that have not
-changed for a while, and only if no DVC of the register lives. The broken lock stays in scratch/.
+writes what (rwlock) cut short, or full of the dead, and an empty folder of the run-cache. `./reproduce`
+begins with it. After a kill of `dvc repro` or of a queue, run it before the next `dvc` command. It mends only
+files that have not changed for a while, and only if no DVC of the register lives. The broken lock stays in
+scratch/.
 
 reads   FOLDER/dvc.lock, and what git holds of it; .dvc/tmp/rwlock, the run-cache
 writes  the same, scratch/dvc.lock.broken, and a line about each; nothing if all is well
@@ -11,6 +12,7 @@ writes  the same, scratch/dvc.lock.broken, and a line about each; nothing if all
 
 import json
 import os
+import shutil
 import subprocess
 import time
 from contextlib import chdir
@@ -22,7 +24,7 @@ from dvc.config import Config
 from dvc.schema import COMPILED_LOCKFILE_SCHEMA
 from voluptuous import Invalid
 
-from specialists.base.command import run
+from specialists.base.command import readable, run
 from specialists.base.files import replacing
 
 LOCK, BROKEN = Path("dvc.lock"), Path("scratch/dvc.lock.broken")
@@ -32,13 +34,14 @@ MERGE = "<<<<<<<"  # for people to mend
 
 def main(folder: str):
     with chdir(folder):
+        readable()
         heal()
 
 
 def heal():
     """Mend what is broken here, with a line about each."""
     before = {path: state(path) for path in broken()}
-    if not before or lives():
+    if not before or living():
         return
     time.sleep(PATIENCE)
     for mend, path in [(mend, path) for path, mend in broken().items() if before.get(path) == state(path)]:
@@ -50,7 +53,7 @@ def broken():
     found = {LOCK: restored} if LOCK.exists() and not valid(LOCK.read_text(errors="replace")) else {}
     if (own := home()) is None:
         return found
-    if (register := own / "tmp/rwlock").is_file() and running(register) is None:
+    if (register := own / "tmp/rwlock").is_file() and named(register) != []:
         found[register] = removed
     for key in Path(Config(str(own))["cache"].get("dir", own / "cache"), "runs").glob("??/*/"):
         entries = [*key.iterdir()]
@@ -66,18 +69,44 @@ def home():
     return next((each for each in above if each.is_dir()), None)
 
 
-def lives():
-    """Whether a DVC that the register names is running."""
+def wait():
+    """Wait until no DVC works here: it may have outlived what began it, or be that of another terminal."""
+    told = None
+    while found := living():
+        if told != (told := found[0]):
+            print(f"waiting for process {told['pid']}, which works here: {told['cmd']}", flush=True)
+        time.sleep(1)
+
+
+def living():
+    """The processes of the register that are running."""
     own = home()
-    return own is not None and any(map(psutil.pid_exists, running(own / "tmp/rwlock") or ()))
+    return [each for each in (named(own / "tmp/rwlock") if own else None) or () if runs(each)]
 
 
-def running(register):
+def runs(entry):
+    """Whether a process runs that a register names: DVC asks whether there is one of its number.
+
+    That may be a dead one that nobody has waited for, as in a container, or after a power cut a stranger.
+    """
+    _, _, words = entry["cmd"].partition(" ")
+    try:
+        return words in " ".join(psutil.Process(entry["pid"]).cmdline())
+    except psutil.NoSuchProcess:
+        return False
+    except psutil.AccessDenied:
+        return True
+
+
+def named(register):
     """The processes that a register names, or None if it cannot be read."""
     try:
         tree = json.loads(register.read_text()) if register.exists() else {}
         readers = [each for several in tree.get("read", {}).values() for each in several]
-        return [each["pid"] for each in [*readers, *tree.get("write", {}).values()]]
+        return [
+            {"pid": each["pid"], "cmd": str(each["cmd"])}
+            for each in [*readers, *tree.get("write", {}).values()]
+        ]
     except (ValueError, AttributeError, TypeError, KeyError):
         return None
 
@@ -111,12 +140,14 @@ def restored(lock):
     if known.returncode > 1:
         raise ValueError(f"{lock}: cannot be read by DVC, and git does not say what it was: {known.stderr}")
     BROKEN.parent.mkdir(exist_ok=True)
-    os.replace(lock, BROKEN)
     if held.returncode or not valid(held.stdout):
+        os.replace(lock, BROKEN)
         return f"{lock}: cut short, as by a kill; moved to {BROKEN}, and git holds none"
+    with replacing(BROKEN) as draft:
+        shutil.copyfile(lock, draft)
     with replacing(lock) as draft:
         draft.write_text(held.stdout)
-    return f"{lock}: cut short, as by a kill; moved to {BROKEN}, and as in git again"
+    return f"{lock}: cut short, as by a kill; copied to {BROKEN}, and as in git again"
 
 
 def git(*words):

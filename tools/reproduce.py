@@ -20,7 +20,7 @@ from concurrent.futures import FIRST_COMPLETED, ThreadPoolExecutor, wait
 from contextlib import suppress
 from pathlib import Path
 
-from specialists.base.command import output, run
+from specialists.base.command import output, readable, run
 from specialists.base.files import read_json
 from specialists.base.params import load
 from specialists.tracking import pipeline
@@ -48,11 +48,13 @@ def main(folder: str):
     if not jobs.isdecimal() or not int(jobs):
         raise ValueError(f"JOBS: {jobs!r} is not a number of stages")
     os.chdir(folder)
+    readable()
     root = load().get("data", {}).get("root", STAND_IN)
     if root != STAND_IN and not Path(root).exists():
         raise ValueError(f"data.root: {root!r}: not found, as seen from {folder}; {STAND_IN} is made here")
     stages = pipeline.resolved(pipeline.stages("dvc.yaml"), load())
     before = pipeline.sources({name: pipeline.paths(stage) for name, stage in stages.items()})
+    heal.wait()
     heal.heal()
     Work({"code": stages["code"]}, before, 1).do()  # the stage that decides what is stale
     stale = json.loads(output("dvc", "status", "--json")).keys() - {"code"}

@@ -22,6 +22,7 @@ from specialists.base.command import output, run
 from specialists.base.files import replacing
 from specialists.base.params import load
 from specialists.tracking import pipeline
+from tools import heal
 
 ROOT = Path(__file__).resolve().parents[1]
 RECORDS = "tests/portable"
@@ -39,6 +40,7 @@ def main(folder: str, *, fresh: bool = False, record: bool = False):
     if fresh or record:
         shutil.rmtree(copy, ignore_errors=True)
     place = prepare(ROOT, copy, folder)
+    heal.main(place)
     repro(place)
     print(f"the table: {place.relative_to(ROOT)}/metrics/table.md")
     if record:

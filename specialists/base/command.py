@@ -4,15 +4,20 @@ import ast
 import inspect
 import os
 import shutil
+import stat
 import subprocess
 import sys
 import textwrap
 import traceback
+from contextlib import suppress
 from pathlib import Path
 
 from safetensors import SafetensorError
 
 LONGEST = 1000  # characters of an error message
+# What DVC and stages read of a pipeline. What lies in data.root, stages.code checks.
+FILES = ("dvc.yaml", "dvc.lock", "params.yaml", ".dvc/config", ".dvc/tmp/rwlock")
+FOLDERS = ("code", "data", "data/stand_in", "data/features", "metrics", "models", "scratch")
 
 
 def run(main):
@@ -47,6 +52,7 @@ def run(main):
         if len(given) != len(places):
             wanted = " ".join([*(p.name.upper() for p in places), *(f"[{switch}]" for switch in switches)])
             raise ValueError(f"{len(given)} arguments, expected {len(places)}: {wanted or 'none'}")
+        readable()
         main(*(_typed(word, p) for word, p in zip(given, places, strict=True)), **chosen)
         print(end="", flush=True)
     except BrokenPipeError:  # whoever read has seen enough
@@ -59,6 +65,16 @@ def run(main):
         _end(name, str(error) if foreseen else _unforeseen(error))
     except KeyboardInterrupt:
         _end(name, "interrupted", 130)
+
+
+def readable(folder="."):
+    """Refuse, in a pipeline's folder, what has no end or none yet: DVC, and a stage, would wait for it."""
+    tops = [os.path.normpath(os.path.join(folder, name)) for name in (*FILES, *FOLDERS)]
+    walked = [up for top in tops if os.path.basename(top) != "data" for up in os.walk(top)]
+    for path in [*tops, *(os.path.join(up, name) for up, _, names in walked for name in names)]:
+        with suppress(OSError):  # gone meanwhile, or for somebody else to name
+            if stat.S_IFMT(os.stat(path).st_mode) not in (stat.S_IFREG, stat.S_IFDIR):
+                raise ValueError(f"{path}: a FIFO, a socket or a device; expected a file or a folder")
 
 
 def listed(package):

@@ -1,25 +1,33 @@
-"""Kill DVC where it changes a file of its repository; Python runs this first where PYTHONPATH leads here.
+"""Kill a process where it changes a file of its repository, or starts another one that may.
 
-REPOSITORY: where; CHANGES: a file to write down each change; KILL_AT: which change ends the process instead,
-KILL_WHEN: before it is made, or as soon as it is.
+Python runs this first where PYTHONPATH leads here. COMMANDS: which commands it concerns, such as `dvc` or
+`tools.reproduce`; REPOSITORY: where; CHANGES: a file to write down each change. KILL_AT: at which change to
+kill, its number or the first that reads so; KILL_WHEN: before it is made, or as soon as it is; KILL_WHOM:
+`self`, or `parent`, which started it, or both.
 """
 
 import os
 import signal
 import sys
+from threading import Timer
 
 HOME, NOTES = os.environ["REPOSITORY"] + "/", os.environ["CHANGES"]
-AT, BEFORE = int(os.getenv("KILL_AT", "-1")), os.getenv("KILL_WHEN") == "before"
+AT, BEFORE = os.getenv("KILL_AT"), os.getenv("KILL_WHEN") == "before"
 EVENTS = {"os.rename", "os.remove", "os.mkdir", "os.rmdir", "os.truncate", "os.link", "os.symlink"}
-changes = 0
+START, SECONDS = "subprocess.Popen", 1.0  # what was started a second ago, has begun
 
 
 def end(*_):
-    os.kill(os.getpid(), signal.SIGKILL)
+    sys.setprofile(None)
+    known = {"parent": os.getppid(), "self": os.getpid()}
+    for whom in os.getenv("KILL_WHOM", "self").split():
+        os.kill(known[whom], signal.SIGKILL)
 
 
 def changed(event, given):
-    """The file of the repository that an event of Python changes."""
+    """The file of the repository that an event of Python changes, or the command that it starts."""
+    if event == START:
+        return " ".join(map(str, given[1][:4])) if ME != "dvc" else None
     writes = event in EVENTS
     if event == "open":
         _, mode, flags = given
@@ -30,16 +38,19 @@ def changed(event, given):
 
 
 def hear(event, given):
-    global changes
     if path := changed(event, given):
-        if AT < 0:
-            descriptor = os.open(NOTES, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
-            os.write(descriptor, f"{event} {path}\n".encode())
-            os.close(descriptor)
-        elif changes == AT:
-            end() if BEFORE else sys.setprofile(end)
-        changes += 1
+        descriptor = os.open(NOTES, os.O_RDWR | os.O_CREAT | os.O_APPEND)
+        place = os.pread(descriptor, os.fstat(descriptor).st_size, 0).count(b"\n")  # of all processes
+        note = f"{ME}: {event} {path.replace(str(os.getpid()), 'PID')}"
+        os.write(descriptor, f"{note}\n".encode())
+        os.close(descriptor)
+        if AT in (str(place), note) and BEFORE:
+            end()
+        elif AT in (str(place), note):
+            Timer(SECONDS, end).start() if event == START else sys.setprofile(end)
 
 
-if os.path.basename(sys.orig_argv[1:2][0] if sys.orig_argv[1:] else "") == "dvc":
+one, two, *_ = [*sys.orig_argv[1:], "", ""]
+ME = two if one == "-m" else os.path.basename(one)
+if ME in os.environ["COMMANDS"].split():
     sys.addaudithook(hear)
