@@ -64,7 +64,7 @@ def test_a_file_that_is_cut_while_it_is_read_is_one_line(tmp_path):
         found[6:7]
 
 
-# The stage with shards of 4 images, which is killed when maps of that name are whole.
+# The stage with shards of 4 images, which is killed before maps of that name are called whole.
 STAGE = """
 import os, signal, sys
 from specialists.eyes import extract
@@ -72,17 +72,17 @@ from stages import features
 extract.BATCH, extract.SHARD, replace = 2, 4, os.replace
 
 def killing(source, target):
-    replace(source, target)
     if os.fspath(target).startswith(sys.argv[1]) and target.suffix == ".pt":
         os.kill(os.getpid(), signal.SIGKILL)
+    replace(source, target)
 
 os.replace = killing
 features.main()
 """
 
 
-def compute(killed_after="nothing", code=0):
-    words = [sys.executable, "-c", STAGE, killed_after]
+def compute(killed_before="nothing", code=0):
+    words = [sys.executable, "-c", STAGE, killed_before]
     done = subprocess.run(words, env=environment(PYTHONPATH=str(ROOT)), capture_output=True, text=True)
     assert done.returncode == code, done.stderr
 
@@ -99,7 +99,7 @@ def test_a_killed_stage_goes_on_with_the_next_file_and_ends_in_the_same_bytes(fo
     features.main()
     unbroken, scratch = outputs(folder), folder / "scratch"
     assert {"images.npy", "images1.npy", "images2.npy"} < unbroken.keys() and not list(scratch.iterdir())
-    compute("scratch/images1.npy-", code=-signal.SIGKILL)
+    compute("scratch/images2.npy-", code=-signal.SIGKILL)
     kept = {path.stat().st_ino for path in scratch.glob("images*.pt")}
     compute()
     first = {(folder / "data/features" / name).stat().st_ino for name in ("images.npy", "images1.npy")}
@@ -109,7 +109,7 @@ def test_a_killed_stage_goes_on_with_the_next_file_and_ends_in_the_same_bytes(fo
 
 def test_other_pixels_are_seen_again_after_a_kill(folder):
     """What waits in scratch/ is named by all that decides it."""
-    compute("scratch/images1.npy-", code=-signal.SIGKILL)
+    compute("scratch/images2.npy-", code=-signal.SIGKILL)
     pictures = [Path(f"clevr/images/train/CLEVR_train_{i:06d}.png") for i in (0, 5)]
     for path, content in zip(pictures, [path.read_bytes() for path in reversed(pictures)], strict=True):
         path.write_bytes(content)

@@ -4,6 +4,7 @@ B images, H W pixels, R rows and C columns of cells, F channels
 """
 
 import hashlib
+import os
 import shutil
 from concurrent.futures import ThreadPoolExecutor
 
@@ -80,6 +81,7 @@ def _shard(network, paths, path):
     (rows, columns), sizes = network.grid, []
     shape = (len(paths), rows * columns, network.channels)
     header = {"descr": "<f2", "fortran_order": False, "shape": shape}
+    list(map(os.remove, path.parent.glob(f".{path.name}.*.tmp")))  # of killed runs
     with replacing(path) as draft:
         with open(draft, "wb") as file:
             np.lib.format.write_array_header_1_0(file, header)
