@@ -66,10 +66,7 @@ def needs(name):
 def connect():
     """Join the cluster that there is, or begin one of this machine alone; where it is."""
     os.environ |= QUIET
-    if (address := os.getenv("RAY_ADDRESS", "")) and not answers(address):
-        raise ValueError(f"RAY_ADDRESS: {address!r}: no cluster answers; expected HOST:PORT of its head")
-    noted = CURRENT.read_text().strip() if CURRENT.exists() else HERE
-    address = address or (noted if not noted.startswith(HERE) and answers(noted) else "")
+    address = cluster()
     if not address or address.startswith(HERE):
         os.environ |= LOOPBACK  # which Ray reads when it is loaded
     import ray
@@ -81,6 +78,14 @@ def connect():
     alone = {"include_dashboard": False, "object_store_memory": 200 << 20, "_node_ip_address": HERE}
     ray.init(address="local", num_cpus=cpus, **alone, **quiet)
     return "this machine"
+
+
+def cluster():
+    """The address of the cluster to join, or none."""
+    if (address := os.getenv("RAY_ADDRESS", "")) and not answers(address):
+        raise ValueError(f"RAY_ADDRESS: {address!r}: no cluster answers; expected HOST:PORT of its head")
+    noted = CURRENT.read_text().strip() if CURRENT.exists() else HERE
+    return address or (noted if not noted.startswith(HERE) and answers(noted) else "")
 
 
 def answers(address):
