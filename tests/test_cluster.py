@@ -316,7 +316,7 @@ def test_mistakes_are_one_line(tmp_path):
     )
 
 
-def test_what_is_joined_answers_and_is_no_other_process_s_own(tmp_path, monkeypatch):
+def test_what_is_joined_answers_and_is_not_private(tmp_path, monkeypatch):
     monkeypatch.setattr(placing, "CURRENT", tmp_path / "ray_current_cluster")
     monkeypatch.delenv("RAY_ADDRESS", raising=False)
     assert placing.cluster() == ""
@@ -329,9 +329,7 @@ def test_what_is_joined_answers_and_is_no_other_process_s_own(tmp_path, monkeypa
         assert placing.cluster() == private
     for address in (private, "auto", "localhost:99999"):
         monkeypatch.setenv("RAY_ADDRESS", address)
-        with pytest.raises(
-            ValueError, match=f"^RAY_ADDRESS: '{address}': no cluster answers; expected HOST:PORT"
-        ):
+        with pytest.raises(ValueError, match=f"^RAY_ADDRESS: .{address}.: no cluster answers"):
             placing.cluster()
     monkeypatch.delenv("RAY_ADDRESS")
     placing.CURRENT.write_text(shared)
