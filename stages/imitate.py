@@ -10,7 +10,6 @@ writes  data/small: data/features as these eyes see it; metrics/small_eyes.json:
 import shutil
 import time
 
-import numpy as np
 import torch
 
 from specialists import data as prepared
@@ -21,6 +20,7 @@ from specialists.base.params import read
 from specialists.base.runtime import Compute, setup
 from specialists.data.clevr import official
 from specialists.data.folders import replacing
+from specialists.data.shards import Shards
 from specialists.eyes import extract, small, weights
 from specialists.students import sight
 from specialists.tables import cost
@@ -50,13 +50,11 @@ def main():
 def look(eyes, wide, data, train, report):
     """Write data/small; returns how well the scenes of report can be read from it."""
     with replacing(sight.SMALL) as draft:
-        files = [draft / name for name in ("images.npy", "questions.safetensors", "eyes.safetensors")]
-        with open(files[0], "wb") as file:
-            sizes_N2 = extract.extract(eyes, train.images + report.images, file)
-        shutil.copyfile(f"{sight.WIDE}/questions.safetensors", files[1])
-        weights.save(eyes, files[2])
-        map_NRF, first = np.load(files[0], mmap_mode="r"), len(train.images)
-        found = wide.accuracy(map_NRF[first:], report.objects, sizes_N2[first:])
+        sizes_N2, images = extract.extract(eyes, train.images + report.images, draft / "images.npy")
+        files = [*images, *(draft / name for name in ("questions.safetensors", "eyes.safetensors"))]
+        shutil.copyfile(f"{sight.WIDE}/questions.safetensors", files[-2])
+        weights.save(eyes, files[-1])
+        found = wide.accuracy(Shards(images[0]), report.objects, sizes_N2, len(train.images))
         meta = {"eyes": "small", "accuracy": found, "digest": digest(*files)}
         write_json(draft / "meta.json", data.meta | meta)
     return found

@@ -4,6 +4,7 @@ import os
 import random
 import shutil
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -361,6 +362,26 @@ def test_mistakes_are_one_line(tmp_path):
     assert refused(place).startswith(
         "tools.cluster: DVC has no remote, through which nodes get and give data"
     )
+
+
+def test_what_is_joined_answers_and_is_not_private(tmp_path, monkeypatch):
+    monkeypatch.setattr(placing, "CURRENT", tmp_path / "ray_current_cluster")
+    monkeypatch.delenv("RAY_ADDRESS", raising=False)
+    assert placing.cluster() == ""
+    with socket.create_server(("127.0.0.1", 0)) as head:
+        shared, private = (f"{host}:{head.getsockname()[1]}" for host in ("localhost", "127.0.0.1"))
+        for address, joined in ((shared, shared), (private, "")):
+            placing.CURRENT.write_text(address)
+            assert placing.cluster() == joined
+        monkeypatch.setenv("RAY_ADDRESS", private)
+        assert placing.cluster() == private
+    for address in (private, "auto", "localhost:99999"):
+        monkeypatch.setenv("RAY_ADDRESS", address)
+        with pytest.raises(ValueError, match=f"^RAY_ADDRESS: .{address}.: no cluster answers"):
+            placing.cluster()
+    monkeypatch.delenv("RAY_ADDRESS")
+    placing.CURRENT.write_text(shared)
+    assert placing.cluster() == ""
 
 
 @pytest.mark.parametrize(

@@ -2,6 +2,7 @@
 
 import os
 import re
+import socket
 import time
 from collections import Counter
 from dataclasses import dataclass
@@ -16,6 +17,9 @@ from tools.reproduce import Work
 
 TABLE = Path(__file__).resolve().parents[1] / "cluster.yaml"
 LOGS = Path("scratch/cluster")
+# Where Ray notes the address of a cluster: also of one that was killed, or that a process has for itself.
+CURRENT = Path("/tmp/ray/ray_current_cluster")
+HERE, PATIENCE = "127.0.0.1", 5  # seconds, for a head on another machine
 REMOTE = ("fetching", "pushing")  # what fails for every stage if it fails for one
 REPEATED = re.compile("ERROR: failed to reproduce ")
 RETRIES = 5  # of a stage whose node died
@@ -62,20 +66,36 @@ def needs(name):
 def connect():
     """Join the cluster that there is, or begin one of this machine alone; where it is."""
     os.environ |= QUIET
-    if not os.getenv("RAY_ADDRESS") and not Path("/tmp/ray/ray_current_cluster").exists():
+    address = cluster()
+    if not address or address.startswith(HERE):
         os.environ |= LOOPBACK  # which Ray reads when it is loaded
     import ray
 
     quiet = {"log_to_driver": False, "logging_level": "ERROR"}
-    try:
-        return f"the cluster at {ray.init(address='auto', **quiet).address_info['gcs_address']}"
-    except (ConnectionError, RuntimeError, ValueError) as error:
-        if os.getenv("RAY_ADDRESS"):
-            raise ValueError(f"RAY_ADDRESS: {os.environ['RAY_ADDRESS']}: {error}") from None
+    if address:
+        return f"the cluster at {ray.init(address=address, **quiet).address_info['gcs_address']}"
     cpus = int(os.getenv("JOBS") or len(os.sched_getaffinity(0)))
-    alone = {"include_dashboard": False, "object_store_memory": 200 << 20, "_node_ip_address": "127.0.0.1"}
+    alone = {"include_dashboard": False, "object_store_memory": 200 << 20, "_node_ip_address": HERE}
     ray.init(address="local", num_cpus=cpus, **alone, **quiet)
     return "this machine"
+
+
+def cluster():
+    """The address of the cluster to join, or none."""
+    if (address := os.getenv("RAY_ADDRESS", "")) and not answers(address):
+        raise ValueError(f"RAY_ADDRESS: {address!r}: no cluster answers; expected HOST:PORT of its head")
+    noted = CURRENT.read_text().strip() if CURRENT.exists() else HERE
+    return address or (noted if not noted.startswith(HERE) and answers(noted) else "")
+
+
+def answers(address):
+    """Whether somebody listens: for a cluster that was killed, Ray waits without an end."""
+    host, _, port = address.rpartition(":")
+    try:
+        socket.create_connection((host, int(port)), timeout=PATIENCE).close()
+    except (OSError, ValueError, OverflowError):
+        return False
+    return True
 
 
 class Lock:

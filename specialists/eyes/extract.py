@@ -1,18 +1,25 @@
-"""From image files to a file of features: in bounded memory, decoded on all cores while the network computes.
+"""From image files to files of features: in bounded memory, decoded on all cores while the network computes.
 
 B images, H W pixels, R rows and C columns of cells, F channels
 """
 
+import hashlib
+import os
+import shutil
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import torch
 from tqdm import tqdm
 
+from specialists.base.files import read_json, replacing, write_json
 from specialists.base.runtime import precision
-from specialists.data import png
+from specialists.data import png, shards
+from specialists.eyes import weights
+from specialists.training.checkpoint import place
 
 BATCH = 64
+SHARD = BATCH * BATCH  # images of a file, 1.6 GB of the largest maps; a killed run loses one at most
 LARGEST_FP16 = 65504
 
 
@@ -51,12 +58,34 @@ def maps(network, paths, formats=("PNG",)):
         seen += len(sizes_B2)
 
 
-def extract(network, paths, file):
-    """Write the maps of the images to a file as a .npy array (images, R C, F) fp16; returns sizes_B2."""
+def extract(network, paths, path):
+    """Write the maps of the images as shards of `path`, (images, R C, F) fp16; returns (sizes_N2, the files).
+
+    Those that are whole wait in scratch/ for the others, so that a killed run goes on with the next.
+    """
+    eyes, sizes, waiting = hashlib.sha256(weights.content(network)).hexdigest(), [], {}
+    for index, first in enumerate(range(0, len(paths), SHARD)):
+        file, some = shards.name(path, index), paths[first : first + SHARD]
+        waiting[file] = place(file.name, some, eyes)
+        if not waiting[file].exists():
+            _shard(network, some, waiting[file])
+        sizes += read_json(waiting[file].with_suffix(".json"))
+    for file, whole in waiting.items():
+        shutil.move(whole, file)
+        whole.with_suffix(".json").unlink()
+    return np.array(sizes), [*waiting]
+
+
+def _shard(network, paths, path):
+    """Write the sizes of the images beside the maps, and first: maps that are there are whole."""
     (rows, columns), sizes = network.grid, []
     shape = (len(paths), rows * columns, network.channels)
-    np.lib.format.write_array_header_1_0(file, {"descr": "<f2", "fortran_order": False, "shape": shape})
-    for map_BRCF, sizes_B2 in maps(network, paths):
-        file.write(map_BRCF.tobytes())
-        sizes.append(sizes_B2)
-    return np.concatenate(sizes)
+    header = {"descr": "<f2", "fortran_order": False, "shape": shape}
+    list(map(os.remove, path.parent.glob(f".{path.name}.*.tmp")))  # of killed runs
+    with replacing(path) as draft:
+        with open(draft, "wb") as file:
+            np.lib.format.write_array_header_1_0(file, header)
+            for map_BRCF, sizes_B2 in maps(network, paths):
+                file.write(map_BRCF.tobytes())
+                sizes += sizes_B2.tolist()
+        write_json(path.with_suffix(".json"), sizes)

@@ -85,13 +85,16 @@ class SceneCNN(nn.Module):
     def forward(self, image_BHW3):
         return self.maps(image_BHW3)[1]
 
-    def accuracy(self, map_NRF, objects, sizes_N2):
-        """F1 of presence over all cells; for each attribute the share that is right where an object is."""
-        what_NRCA, _ = targets(pack(objects, sizes_N2), self.grid)
+    def accuracy(self, map_NRF, objects, sizes_N2, first=0):
+        """F1 of presence over all cells; for each attribute the share that is right where an object is.
+
+        The objects are those of the pictures from `first` on.
+        """
+        what_NRCA, _ = targets(pack(objects, sizes_N2[first:]), self.grid)
         cells, right = np.zeros((2, 2), np.int64), np.zeros(len(ATTRIBUTES), np.int64)
-        for start in range(0, len(map_NRF), 256):
-            map_BRF = torch.from_numpy(map_NRF[start : start + 256].astype(np.float32))
-            logits, _ = split(self.heads(map_BRF))
+        for start in range(0, len(what_NRCA), 256):
+            map_BRF = map_NRF[first + start : first + start + 256]
+            logits, _ = split(self.heads(map_BRF.float()))
             said_XA = torch.stack([logit.argmax(-1) for logit in logits], -1).flatten(0, 1).numpy()
             what_XA = what_NRCA[start : start + 256].flatten(0, 2).numpy()
             np.add.at(cells, (what_XA[:, 0], said_XA[:, 0]), 1)

@@ -8,11 +8,14 @@ from safetensors.torch import save as to_bytes
 from specialists.base.files import replacing
 
 
-def save(eyes, path):
+def content(eyes):
     """Tensors only, so that equal weights are equal bytes."""
-    tensors = {name: value.contiguous() for name, value in eyes.state_dict().items()}
+    return to_bytes({name: value.contiguous() for name, value in eyes.state_dict().items()})
+
+
+def save(eyes, path):
     with replacing(path) as draft:
-        draft.write_bytes(to_bytes(tensors))
+        draft.write_bytes(content(eyes))
 
 
 def load(eyes, path, section):

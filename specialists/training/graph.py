@@ -6,6 +6,7 @@ free; else data are read from the host as on a CPU, and with such teachers steps
 those of several ranks, or with scaled gradients, which ask the device at each step.
 """
 
+import math
 from dataclasses import fields, is_dataclass, replace
 
 import numpy as np
@@ -27,8 +28,8 @@ def kept(data):
     """Prepared data with their images on the device, if they fit, and questions of few lengths."""
     names = {each.name for each in fields(data)} if is_dataclass(data) else ()
     change = {"multiple": LENGTHS} if "multiple" in names else {}
-    if "images" in names and fits(data.images.nbytes):
-        change["images"] = data.images.to(DEVICE)
+    if "images" in names and fits(math.prod(data.images.shape) * data.images.dtype.itemsize):
+        change["images"] = data.images[:].to(DEVICE)
     return replace(data, **change) if change else data
 
 

@@ -16,6 +16,7 @@ from specialists.base.files import digest, replacing, write_json
 from specialists.data import text
 from specialists.data.clevr import official
 from specialists.data.limits import within
+from specialists.data.shards import Shards
 from specialists.data.splits import SPLITS, hold_out
 from specialists.eyes import extract, resnet101, scene_cnn, weights
 
@@ -128,15 +129,12 @@ def teach(eyes, train, split_I, settings, generator):
 
 def _write(eyes, learned, train, report, columns, folder):
     """(accuracy of eyes that learned, the files)"""
-    images, questions, accuracy = folder / "images.npy", folder / "questions.safetensors", {}
-    with replacing(images) as draft, open(draft, "wb") as file:
-        sizes_N2 = extract.extract(eyes, train.images + report.images, file)
+    questions, accuracy = folder / "questions.safetensors", {}
+    sizes_N2, images = extract.extract(eyes, train.images + report.images, folder / "images.npy")
     with replacing(questions) as draft:
         draft.write_bytes(save(columns))
     if not learned:
-        return accuracy, [images, questions]
+        return accuracy, [*images, questions]
     weights.save(eyes, folder / "eyes.safetensors")
-    first = len(train.images)
-    map_NRF = np.load(images, mmap_mode="r")[first:]
-    accuracy = eyes.accuracy(map_NRF, report.objects, sizes_N2[first:])
-    return accuracy, [images, questions, folder / "eyes.safetensors"]
+    accuracy = eyes.accuracy(Shards(images[0]), report.objects, sizes_N2, len(train.images))
+    return accuracy, [*images, questions, folder / "eyes.safetensors"]

@@ -1,6 +1,6 @@
-"""What every VQA network reads: a fp16 memory map of image features, and the questions in columns.
+"""What every VQA network reads: fp16 maps of image features, and the questions in columns.
 
-images.npy              (images, cells, channels) float16
+images.npy              (images, cells, channels) float16; many images go on in images1.npy, images2.npy, ...
 questions.safetensors   tokens (questions, longest) int16, left-aligned, 0 after the end; length, answer,
                         family, category, image, split int32 (questions)
 eyes.safetensors        the weights of eyes that learned from these images (scene_cnn)
@@ -10,7 +10,6 @@ meta.json               reader; words (with padding and unknown), answers, famil
 
 from dataclasses import dataclass
 
-import numpy as np
 import torch
 from safetensors.torch import load_file
 
@@ -18,12 +17,13 @@ from specialists.answers import label
 from specialists.base.files import DAMAGED, read_json
 from specialists.base.runtime import DEVICE
 from specialists.data.order import by_length, padded
+from specialists.data.shards import Shards
 from specialists.data.splits import SPLITS
 
 
 @dataclass(frozen=True)
 class Features:
-    images: torch.Tensor
+    images: Shards
     questions: dict[str, torch.Tensor]
     meta: dict
     multiple: int = 1  # tokens of a batch are padded to a multiple of it
@@ -42,8 +42,8 @@ class Features:
         questions = self.questions
         length_B = questions["length"][rows].long()
         tokens_BL = questions["tokens"][rows, : padded(int(length_B.max()), self.multiple)].long()
-        image_BRF = self.images[questions["image"][rows].long().to(self.images.device)].float()
-        return tuple(x.to(DEVICE) for x in (image_BRF, tokens_BL, length_B)), self.targets(rows).to(DEVICE)
+        image_BRF = self.images[questions["image"][rows].long()].to(DEVICE).float()
+        return (image_BRF, tokens_BL.to(DEVICE), length_B.to(DEVICE)), self.targets(rows).to(DEVICE)
 
     def targets(self, rows):
         return self.questions["answer"][rows].long()
@@ -65,7 +65,7 @@ class Features:
 def load(folder):
     meta = read_json(folder / "meta.json")
     try:
-        images = np.load(folder / "images.npy", mmap_mode="c")
+        images = Shards(folder / "images.npy")
         questions = load_file(folder / "questions.safetensors")
         if questions["image"].max() >= len(images) or len({len(each) for each in questions.values()}) > 1:
             raise ValueError("images and questions do not belong together")
@@ -73,4 +73,4 @@ def load(folder):
         raise ValueError(
             f"{folder}: features cannot be read ({error}); run the features stage again"
         ) from None
-    return Features(torch.from_numpy(images), questions, meta)
+    return Features(images, questions, meta)

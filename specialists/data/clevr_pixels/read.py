@@ -1,4 +1,4 @@
-"""What every network from pixels reads: a memory map of small pictures, and the questions of clevr/read.py.
+"""What every network from pixels reads: small pictures, and the questions of clevr/read.py.
 
 images.npy              (images, height, width, 3) uint8
 questions.safetensors   as in clevr/read.py
