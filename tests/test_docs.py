@@ -33,7 +33,7 @@ def names(folder):
 
 def test_experiments(clone, monkeypatch):
     monkeypatch.setenv("COLUMNS", "200")
-    start, show, beside, *_ = blocks("experiments.md")
+    start, show, beside, views, *_ = blocks("experiments.md")
     sweep = "-S method=ie,mcl,cmcl,mcl_kd -S k=1,2,3"
     assert sweep in start
     fewer = "-S method=ie,mcl_de -S k=2"  # of which one fails
@@ -58,6 +58,9 @@ def test_experiments(clone, monkeypatch):
         "| cell: SAN MCL-KD k = 1, then SAN CMCL k = 1 | " in told and "| method | k | select top-1 |" in told
     )
     assert "| oracle | " in told and max(map(len, told.split("report.ece")[-1].splitlines())) < 80
+    lines = shell(clone, views).splitlines()
+    assert any("| specialize_cell |" in line for line in lines) and "Running stage 'code':" in lines
+    assert max(len(line) for line in lines if "://" not in line) <= 120
     branch = run(clone, "git", "show", "try-cmcl:params.yaml").stdout
     assert re.search(r"^method: cmcl$", branch, re.MULTILINE)
     client = MlflowClient(f"sqlite:///{clone}/mlflow.db")
