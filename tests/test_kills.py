@@ -83,7 +83,7 @@ def reproduce(place, **kill):
 
 def ended(process, code=0):
     """What it said, to its end."""
-    said, _ = process.communicate(timeout=120)
+    said, _ = process.communicate(timeout=600)
     assert process.returncode == code, said
     return said
 

@@ -381,6 +381,12 @@ def test_who_reads_no_further_is_told_nothing(clone):
     assert not done.stderr
 
 
+def test_where_nobody_can_be_told_nothing_else_is_said(tmp_path):
+    for closed in ("2>&-", ">&-", ">&- 2>&-"):
+        done = run(tmp_path, "sh", "-c", f"{sys.executable} -m tools.verify {closed}", check=False)
+        assert done.returncode == 1 and "Traceback" not in done.stdout + done.stderr
+
+
 def test_features_that_begin_like_a_zip_are_one_line(clone):
     (clone / "data/features/images.npy").write_bytes(b"PK\x03\x04" + bytes(200))
     done = stage(clone, "base", "san", "0", "0", check=False)

@@ -2,6 +2,7 @@
 
 import json
 import os
+import random
 import re
 import shutil
 import signal
@@ -19,6 +20,8 @@ from specialists.tables.rows import name
 from specialists.tracking import cells
 from tests.conftest import edit, run, stage
 from tests.test_pipeline import changed_in_one_line, executed
+from tools import watch
+from tools.spoil import spoilt
 
 
 def track(folder, *words, **environment):
@@ -529,6 +532,34 @@ def test_watch_follows_a_curve_while_it_grows_and_goes_on_after_a_kill(empty):
     (only,) = shown(empty)[1][path.stem]
     place = {"network": "san", "method": "mcl_kd", "k": "1", "seed": "0", "kind": "running"}
     assert only.data.tags.items() >= place.items()
+
+
+def test_watch_passes_over_what_is_no_checkpoint_or_damaged(tmp_path):
+    import torch
+
+    write_curve(path := tmp_path / "a.pt", 2)
+    assert watch.curve_of(path) == [{"loss": 1.0, "select_top1": 0.0}, {"loss": 1.0, "select_top1": 10.0}]
+    rng, whole = random.Random(0), path.read_bytes()
+    for _ in range(100):
+        path.write_bytes(spoilt(whole, rng))
+        watch.curve_of(path)
+    odd = (
+        [{"loss": "x"}],
+        [{"loss": 10**400}],
+        [{"../x y": 1.0}],
+        [1],
+        3,
+        {"a": {}},
+        [{1: 1.0}],
+        [{"loss": []}],
+    )
+    for tree in (*({"state": {"curve": curve}} for curve in odd), {"state": []}, [], torch.zeros(2)):
+        torch.save(tree, path)
+        assert watch.curve_of(path) is None
+    for content in (b"", b"PK\x03\x04", b"\x80\x02cos\nsystem\n", bytes(1000)):
+        path.write_bytes(content)
+        assert watch.curve_of(path) is None
+    assert watch.curve_of(tmp_path) is watch.curve_of(tmp_path / "gone.pt") is None
 
 
 def test_two_at_once_in_a_new_database_lose_nothing_and_double_nothing(bare):

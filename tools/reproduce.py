@@ -28,7 +28,9 @@ from tools import heal
 
 ROOT = Path(__file__).resolve().parents[1]
 BEGUN = re.compile(r"Running stage '(.+)':|Stage '(.+)' is cached - skipping run")
-SILENT = re.compile(r"$|> python -m |(Updating|Generating) lock|Stage '.+' didn't change|Use `dvc push`")
+SILENT = re.compile(
+    "$|> python -m |(Updating|Generating) lock|Stage '.+' didn't change|Use `dvc push`|Data and pipelines are"
+)
 ADVICE = "To track the changes with git, run:"  # and what DVC says after it
 TIMED = ("cost", "mixed", "published", "routing")  # stages that measure time
 STAND_IN = "data/stand_in"

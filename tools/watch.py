@@ -10,7 +10,6 @@ writes  as stages.track
 import re
 import signal
 from pathlib import Path
-from pickle import UnpicklingError
 from threading import Event
 
 import torch
@@ -38,7 +37,8 @@ def main():
                 with alone():
                     store = Store()
                 print("following scratch/; end with Ctrl-C", flush=True)
-            files = {path.stem: path for path in Path("scratch").glob("*.pt") if path.is_file()}
+            found = [path for path in Path("scratch").glob("*.pt") if path.is_file()]
+            files = {path.stem: path for path in found if path.stem.isprintable()}
             for title, path in files.items():
                 if (changed := _changed(path)) not in (seen.get(title), None):
                     follow(store, runs, title, path)
@@ -60,11 +60,19 @@ def _changed(path):
         return None
 
 
-def follow(store, runs, title, path):
-    """Log the points of a curve that its run does not have; runs: title -> (run, how many it has)."""
+def curve_of(path):
+    """The curve of a checkpoint; nothing of a file that is none, is damaged, or is replaced while we look."""
     try:
         curve = torch.load(path, weights_only=True)["state"]["curve"]
-    except (OSError, RuntimeError, EOFError, UnpicklingError):  # replaced or gone while we look
+        found = [{str(k): float(value) for k, value in each.items() if k != "chosen"} for each in curve]
+    except Exception:  # what damaged files raise has nothing in common
+        return None
+    return found if all(key.isidentifier() for each in found for key in each) else None
+
+
+def follow(store, runs, title, path):
+    """Log the points of a curve that its run does not have; runs: title -> (run, how many it has)."""
+    if (curve := curve_of(path)) is None:
         return
     if title not in runs:
         place = NAME.fullmatch(title)  # "cell", in that lane, says nothing more
