@@ -13,6 +13,7 @@ import torch
 from specialists.training import graph, step
 from specialists.training.budget import Budget
 from tests import test_train
+from tools import check_gpu
 
 STREAM = SimpleNamespace(wait_stream=lambda other: None)
 
@@ -125,3 +126,21 @@ def test_what_asks_the_device_at_each_step_is_not_captured(tmp_path, gpu):
         scaler,
     )
     assert not gpu
+
+
+def small():
+    return torch.nn.Linear(3, 2), (torch.randn(check_gpu.BATCH, 3),), 2
+
+
+def test_the_check_of_a_gpu_finds_steps_that_differ(gpu, monkeypatch):
+    same, slow, fast = check_gpu.compared(small, check_gpu.taught, None, 3)
+    assert same and min(slow, fast) > 0 and sum(each.replays for each in gpu) == 2 * 6
+    monkeypatch.setattr(Graph, "replay", lambda self: None)
+    assert not check_gpu.compared(small, check_gpu.plain, None, 3)[0]
+
+
+def test_without_a_gpu_there_is_nothing_to_check():
+    with pytest.raises(ValueError, match="no GPU is seen here"):
+        check_gpu.main()
+    with pytest.raises(ValueError, match="--steps: 0 is out of range: at least 1"):
+        check_gpu.main(steps=0)

@@ -102,6 +102,18 @@ def test_every_parameter_gets_a_gradient(name):
     assert all(p.grad is not None and p.grad.abs().sum() > 0 for p in net.parameters())
 
 
+@pytest.mark.parametrize("name", ["mlp", "san"])
+def test_members_may_share_what_they_see_and_ask(name):
+    """In evaluation the upper part of each gets its own and the expected share of the others'."""
+    torch.manual_seed(0)
+    members = [build(name).eval() for _ in range(3)]
+    shared = Ensemble(members, keep=0.25).eval()(*inputs())
+    with torch.no_grad():
+        a, b, c = (each.lower(*inputs()) for each in members)
+        torch.testing.assert_close(shared[0], members[0].upper(a + (b + c) / 4))
+        torch.testing.assert_close(members[2](*inputs()), members[2].upper(c))
+
+
 def test_the_papers_san_has_four_and_a_half_million_parameters():
     settings = {"blocks": 2, "width": 128, "embedding": 300, "lstm": 256, "pool": "last"}
     net = san.Network([14, 14], 1024, 86, 28, **settings, attention=512, glimpses=2, hidden=1024)

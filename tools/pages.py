@@ -5,7 +5,8 @@ row ends with the name of its run in MLflow, which links to its metrics, and wit
 stage. The machine stands below. Run it in the repository root, after `dvc repro`; a test fails when a table
 and its page differ.
 
-reads   metrics/table.*, metrics/paired, metrics/environment, params.yaml, dvc.yaml, here and in pipelines/
+reads   metrics/table.*, metrics/paired, metrics/selected, metrics/environment, params.yaml, dvc.yaml, here and
+        in pipelines/
 writes  README.md, docs/, and docs/finding.png: what MCL-KD gains, and over whom
 """
 
@@ -18,9 +19,10 @@ from specialists.base.files import read_json, replacing
 from specialists.base.params import load
 from specialists.tables.rows import cell
 from specialists.tracking import pipeline
-from tools import gains
+from tools import candidates, gains
 
-WHAT = r"metrics/(table|slides|sparse|specialties/\w+)\.md|gains"
+WHAT = r"metrics/(table|slides|sparse|specialties/\w+)\.md|gains|candidates"
+OWN = {"gains": gains, "candidates": candidates}
 MARKED = re.compile(rf"(<!-- (\S*?)(?:{WHAT}) -->\n).*?(<!-- end -->)", re.DOTALL)
 
 
@@ -45,7 +47,7 @@ def filled(text, name, root):
     def table(marked):
         opening, folder, kind, end = marked.groups()
         if kind is None:
-            return opening + gains.markdown(root) + end
+            return opening + OWN[opening.split()[1]].markdown(root) + end
         if kind != "table":
             return opening + (root / f"{folder}metrics/{kind}.md").read_text() + end
         return opening + linked(root, folder).replace("](", f"]({up}") + origin(root / folder) + end

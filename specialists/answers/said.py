@@ -9,9 +9,9 @@ def kept(place):
     return f"models/answers/{place}.safetensors"
 
 
-def said(place):
-    """logits_MBC on report, which are kept as fp16."""
+def said(place, split="report"):
+    """logits_MBC on a split, select or report, which are kept as fp16."""
     try:
-        return load_file(path := kept(place))["report"].float()
+        return load_file(path := kept(place))[split].float()
     except (OSError, KeyError, SafetensorError) as error:
         raise ValueError(f"{path}: cannot be read ({error}); evaluate the cell again") from None
