@@ -39,7 +39,8 @@ def main(network: str):
 
 def compared(place, data, budget, seed):
     """How right the selector is on each example of report, and how right the mean is."""
-    task, (select, report) = data.task, (answers(place, data, split) for split in ("select", "report"))
+    task = data.task
+    select, report = (answers(place, data, split) for split in ("select", "report"))
     _, members, count = select.distribution_NMC.shape
     selector = Ensemble([Selector(members, count, task)])
     scratch = checkpoint.place(f"selector-{Path(place).name}", [kept(place)], place)

@@ -39,7 +39,7 @@ def main(network: str, method: str, k: str, seed: int, cell: str):
     ensemble = Ensemble(members, how.sharing)
     if compute.compile and how.trains:
         ensemble.compile()
-    said = home().Said([file.with_suffix(".npy") for file in files])
+    said = home().Said([file.with_suffix(".npy") for file in files]) if how.taught else None
     k = len(files) if k == "all" or how.generalist else chosen(k, len(files))
 
     def loss(logits_MBC, target_B, position_B, generator):

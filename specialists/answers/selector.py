@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import torch
 from torch import nn
 
+from specialists.base.runtime import DEVICE
 from specialists.networks.portable import Linear
 
 
@@ -40,7 +41,7 @@ class Answers:
         return torch.randperm(len(self.target_N), generator=generator)
 
     def batch(self, rows):
-        return (self.distribution_NMC[rows],), self.targets(rows)
+        return (self.distribution_NMC[rows].to(DEVICE),), self.targets(rows).to(DEVICE)
 
     def targets(self, rows):
         return self.target_N[rows]

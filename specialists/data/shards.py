@@ -1,6 +1,6 @@
 """A large array as .npy files, of which all but the last have equally many rows: NAME.npy, NAME1.npy, ...
 
-Rows are read at random by several threads. Nothing is mapped: pages of a map are fetched one after another,
+Rows are read at random by several threads. No row is mapped: pages of a map are fetched one after another,
 when they are touched, and a map as large as the array needs as much memory before Linux grants it.
 
 B rows asked for

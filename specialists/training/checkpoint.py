@@ -10,6 +10,7 @@ import torch
 
 from specialists.base import params
 from specialists.base.files import digest, named, replacing
+from specialists.base.runtime import DEVICE
 
 FRESH = {"step": 0, "sums": {}, "curve": [], "seconds": 0.0, "scaler": {}}
 
@@ -21,7 +22,7 @@ def place(name, inputs, *arguments):
     loaded = {getattr(module, "__file__", None) for module in list(sys.modules.values())} - {None}
     code = [file for file in loaded if file.startswith((f"{root}/specialists/", f"{root}/stages/"))]
     content = digest(*inputs, *sorted(code))
-    decided = content, sorted(params.seen().items()), arguments, torch.__version__
+    decided = content, sorted(params.seen().items()), arguments, torch.__version__, DEVICE.type
     key = hashlib.sha256(repr(decided).encode()).hexdigest()
     return Path("scratch") / f"{Path(name).name}-{key[:16]}.pt"
 

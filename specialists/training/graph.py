@@ -1,9 +1,10 @@
 """A step of training on a GPU: captured once for each shape of a batch, then replayed as one launch.
 
-Nothing waits for the device within an epoch: what a step reads of the host is copied into fixed places, its
-sums stay on the device. Features and teachers are resident where they fit, in half of the memory that is
-free; else data are read from the host as on a CPU, and with such teachers steps are not captured. Neither are
-those of several ranks, or with scaled gradients, which ask the device at each step.
+No step asks the device for anything within an epoch: what it reads of the host is copied into fixed places,
+its sums stay on the device, and its rates are those of fp32. Features and teachers are resident where they
+fit, in half of the memory that is free; else data are read from the host as on a CPU, and with such teachers
+steps are not captured. Neither are those of several ranks, or with scaled gradients, which ask the device at
+each step.
 """
 
 import math
@@ -18,6 +19,7 @@ from specialists.training import step
 
 LENGTHS = 8  # questions are padded to a multiple, so that few shapes are captured
 WARM = 2
+PIECE = 1024
 
 
 def fits(size):
@@ -29,8 +31,16 @@ def kept(data):
     names = {each.name for each in fields(data)} if is_dataclass(data) else ()
     change = {"multiple": LENGTHS} if "multiple" in names else {}
     if "images" in names and fits(math.prod(data.images.shape) * data.images.dtype.itemsize):
-        change["images"] = data.images[:].to(DEVICE)
+        change["images"] = resident(data.images)
     return replace(data, **change) if change else data
+
+
+def resident(images):
+    """Images on the device, piece by piece: the memory of the host need not hold them."""
+    found = torch.empty(images.shape, dtype=images[:1].dtype, device=DEVICE)
+    for first in range(0, len(images), PIECE):
+        found[first : first + PIECE] = images[first : first + PIECE]
+    return found
 
 
 class Said(step.Said):
@@ -63,11 +73,13 @@ class Step(step.Step):
             group |= {"capturable": True} if "capturable" in group else {}
 
     def learn(self, inputs, target, position_B, of):
-        given = *inputs, target, position_B.to(DEVICE)
+        given = *inputs, target, position_B
         self.run("learn", given, lambda *now: super(Step, self).learn(now[:-2], now[-2], now[-1], of), of)
 
     def update(self):
         """The rates of this step go where the captured step reads them."""
+        if not self.captured:
+            return super().update()
         rates = [torch.tensor(group["lr"]) for group in self.optimizer.param_groups]
         self.run("update", rates, self.updated)
 
@@ -85,7 +97,7 @@ class Step(step.Step):
 
     def run(self, half, given, work, *more):
         if not self.captured:
-            return work(*given)
+            return work(*(each.to(DEVICE) for each in given))
         key = half, *more, *((each.shape, each.dtype) for each in given)
         if key not in self.replays:
             self.replays[key] = Replay(work, given, self)

@@ -1,7 +1,7 @@
 """One step of training in two halves, and what it reads of teachers: computed at once, as a CPU does.
 
-A GPU replays the same halves (graph.py), which is loaded by name where there is one: no list of code holds
-it, for on one machine it makes the numbers of this file (tools/check_gpu.py).
+A GPU replays the same halves (graph.py), which is loaded by name where there is one. No list of code holds
+it: a change of it makes no number of a CPU stale, and on a GPU tools/check_gpu.py says what it makes.
 
 M members, B batch, C answers
 """
@@ -78,7 +78,8 @@ class Step:
         if (bad_N := self.sums["bad"].cpu()).any():
             row_N = self.ranks.data.rows("train")[bad_N]
             raise ValueError(
-                f"epoch {epoch + 1}: the loss of row {row_N[0]} is not finite (of {len(row_N)} in all)"
+                f"epoch {epoch + 1}: the loss of row {row_N[0]} is not finite (of {len(row_N)} in all); "
+                "a lower lr or a clip may help"
             )
 
 

@@ -71,7 +71,7 @@ def prepare(data, settings, folder):
     splits = counts(columns, data)
     if settings.learns:
         teach(eyes, train, split_I, settings.scene_cnn, generator)
-    accuracy, files = _write(eyes, settings.learns, train, report, columns, folder)
+    accuracy, (images, *others) = _write(eyes, settings.learns, train, report, columns, folder)
     meta = {
         "reader": "clevr",
         "words": words,
@@ -82,7 +82,7 @@ def prepare(data, settings, folder):
         "grid": eyes.grid,
         "eyes": settings.eyes,
         "accuracy": accuracy,
-        "digest": digest(*files),
+        "digest": digest(*images, *others),
     }
     write_json(folder / "meta.json", meta)
     return accuracy
@@ -128,13 +128,13 @@ def teach(eyes, train, split_I, settings, generator):
 
 
 def _write(eyes, learned, train, report, columns, folder):
-    """(accuracy of eyes that learned, the files)"""
+    """(accuracy of eyes that learned, [the files of features, each other file])"""
     questions, accuracy = folder / "questions.safetensors", {}
     sizes_N2, images = extract.extract(eyes, train.images + report.images, folder / "images.npy")
     with replacing(questions) as draft:
         draft.write_bytes(save(columns))
     if not learned:
-        return accuracy, [*images, questions]
+        return accuracy, [images, questions]
     weights.save(eyes, folder / "eyes.safetensors")
     accuracy = eyes.accuracy(Shards(images[0]), report.objects, sizes_N2, len(train.images))
-    return accuracy, [*images, questions, folder / "eyes.safetensors"]
+    return accuracy, [images, questions, folder / "eyes.safetensors"]
