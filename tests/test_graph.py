@@ -5,6 +5,7 @@ What only a GPU can show, that its kernels replay to the bit, is for tools/check
 
 import itertools
 from contextlib import contextmanager, nullcontext
+from functools import partial
 from types import SimpleNamespace
 
 import pytest
@@ -129,7 +130,7 @@ def test_what_asks_the_device_at_each_step_is_not_captured(tmp_path, gpu):
 
 
 def small():
-    return torch.nn.Linear(3, 2), (torch.randn(check_gpu.BATCH, 3),), 2
+    return partial(torch.nn.Linear, 3, 2), (torch.randn(check_gpu.BATCH, 3),), 2
 
 
 def test_the_check_of_a_gpu_finds_steps_that_differ(gpu, monkeypatch):

@@ -21,9 +21,9 @@ from specialists.base.command import run
 from specialists.base.runtime import DEVICE, Compute, setup
 from specialists.methods import ie_plus, mcl_kd
 from specialists.networks import resnet20, san
+from specialists.training import graph, step
 from specialists.training.alone import join
 from specialists.training.budget import Budget
-from specialists.training.graph import Step
 
 MEMBERS, BATCH, CLASSES, WORDS, ANSWERS, LONGEST = 5, 128, 100, 90, 28, 24
 GRID, CHANNELS = [14, 14], 1024
@@ -34,16 +34,16 @@ WARM = 50  # steps before the clock starts
 
 
 def images():
-    """(a member, inputs of one batch, answers)"""
+    """(what builds a member, inputs of one batch, answers)"""
     image = torch.randn(BATCH, 3, 32, 32, device=DEVICE).to(memory_format=torch.channels_last)
-    return resnet20.Network(CLASSES, width=16), (image,), CLASSES
+    return partial(resnet20.Network, CLASSES, width=16), (image,), CLASSES
 
 
 def questions():
     tokens = torch.randint(1, WORDS, (BATCH, LONGEST), device=DEVICE)
     length = torch.randint(4, LONGEST + 1, (BATCH,), device=DEVICE)
     image = torch.randn(BATCH, math.prod(GRID), CHANNELS, device=DEVICE)
-    return san.Network(GRID, CHANNELS, WORDS, ANSWERS, **SAN), (image, tokens, length), ANSWERS
+    return partial(san.Network, GRID, CHANNELS, WORDS, ANSWERS, **SAN), (image, tokens, length), ANSWERS
 
 
 def plain(logits_MBC, target_B, taught_MBC):
@@ -83,36 +83,38 @@ def main(*, steps: int = 200):
 
 def compared(make, method, keep, steps):
     """(whether weights have the same bits, plain and captured examples a second)"""
-    (slow, plain_W), (fast, captured_W) = (trained(make, method, keep, steps, way) for way in (False, True))
+    (slow, plain_W), (fast, captured_W) = (
+        trained(make, method, keep, steps, kind) for kind in (step.Step, graph.Step)
+    )
     return all(map(torch.equal, plain_W, captured_W)), slow, fast
 
 
-def trained(make, method, keep, steps, captured):
+def trained(make, method, keep, steps, kind):
     """(examples a second and member, weights) after as many steps on one batch, from the same start."""
     torch.manual_seed(0)
-    members = [make()[0] for _ in range(MEMBERS)]
-    _, inputs, answers = make()
+    build, inputs, answers = make()
+    members = [build() for _ in range(MEMBERS)]
     target_B = torch.randint(answers, (BATCH,), device=DEVICE)
     taught_MBC = torch.randn(MEMBERS, BATCH, answers, device=DEVICE)
     ensemble = Ensemble(members, keep).train()
-    budget = Budget(epochs=1, batch=BATCH, lr=0.01, optimizer="sgd")
+    budget = Budget(
+        epochs=1, batch=BATCH, lr=2**-7, optimizer="sgd", drops=[0.5], factor=0.5
+    )  # exact in fp32
     data = SimpleNamespace(rows=lambda split: range(BATCH))
     scaler = torch.amp.GradScaler(DEVICE.type, enabled=False)
     loss = partial(lost, method, taught_MBC)
     drawn = torch.Generator(DEVICE).manual_seed(0)
     optimizer = budget.make(ensemble)
-    step = Step(join(ensemble, data, scaler), loss, budget, optimizer, drawn, scaler)
-    step.captured &= captured
-    position_B, warm = torch.arange(BATCH), min(WARM, steps)
+    one = kind(join(ensemble, data, scaler), loss, budget, optimizer, drawn, scaler)
+    position_B, warm = torch.arange(BATCH, device=DEVICE), min(WARM, steps)
     for count in range(warm + steps):
         if count == warm:
             start = now()
         budget.pace(optimizer, count / (warm + steps))
-        step.learn(inputs, target_B, position_B, BATCH)
-        step.update()
-    return MEMBERS * BATCH * steps / (now() - start), [
-        each.detach().clone() for each in ensemble.parameters()
-    ]
+        one.learn(inputs, target_B, position_B, BATCH)
+        one.update()
+    speed = MEMBERS * BATCH * steps / (now() - start)
+    return speed, [each.clone() for each in ensemble.state_dict().values()]
 
 
 def lost(method, taught_MBC, logits_MBC, target_B, position_B, generator):
