@@ -1,7 +1,7 @@
-"""python -m tools.bench_features [IMAGES]
+"""python -m tools.bench_features [--images N]
 
 How fast features of CLEVR's size are written and read at random: maps of 14 x 14 cells and 1024 channels in
-fp16, IMAGES of them (4,096 if not said; CLEVR has 85,000, 32 GiB), from eyes that take no time. Killed, the
+fp16, N of them (4,096 if not said; CLEVR has 85,000, 32 GiB), from eyes that take no time. Killed, the
 same command goes on after the last whole file. A batch is 64 images; one that was read lately comes from
 memory, so each is read once, and once more.
 
@@ -42,13 +42,15 @@ class Eyes(nn.Module):
         return self.map_BRCF[: len(image_BHW3)]
 
 
-def main(images: str = "4096"):
+def main(*, images: int = 4096):
+    if images < 1:
+        raise ValueError(f"--images: {images} is out of range: at least 1")
     setup(Compute(mode="fast", threads=1, compile=False))
     FOLDER.mkdir(parents=True, exist_ok=True)
     Image.new("RGB", Eyes.size).save(picture := FOLDER / "picture.png")
     there = len([*Path("scratch").glob("images*.npy-*.pt")])
     start = time.perf_counter()
-    _, files = extract.extract(Eyes(), [picture] * int(images), FOLDER / "images.npy")
+    _, files = extract.extract(Eyes(), [picture] * images, FOLDER / "images.npy")
     seconds, size = time.perf_counter() - start, sum(each.stat().st_size for each in files) / 2**20
     there = f"{there} of them there before: " if there else f"written at {size / seconds:.0f} MiB/s: "
     print(f"{len(files)} files, {size / 1024:.1f} GiB, {there}{seconds:.0f} s, {memory()}")

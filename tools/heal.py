@@ -89,7 +89,7 @@ def runs(entry):
 
     That may be a dead one that nobody has waited for, as in a container, or after a power cut a stranger.
     """
-    _, _, words = entry["cmd"].partition(" ")
+    words = entry["cmd"].partition(" ")[2] or entry["cmd"]
     try:
         return words in " ".join(psutil.Process(entry["pid"]).cmdline())
     except psutil.NoSuchProcess:
@@ -103,10 +103,9 @@ def named(register):
     try:
         tree = json.loads(register.read_text()) if register.exists() else {}
         readers = [each for several in tree.get("read", {}).values() for each in several]
-        return [
-            {"pid": each["pid"], "cmd": str(each["cmd"])}
-            for each in [*readers, *tree.get("write", {}).values()]
-        ]
+        both = [*readers, *tree.get("write", {}).values()]
+        found = [{"pid": each["pid"], "cmd": str(each["cmd"])} for each in both]
+        return found if all(type(each["pid"]) is int and each["pid"] > 0 for each in found) else None
     except (ValueError, AttributeError, TypeError, KeyError):
         return None
 

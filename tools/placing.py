@@ -35,7 +35,7 @@ class Needs:
     """A row of cluster.yaml."""
 
     cpus: int
-    gpus: int
+    gpus: float
     memory: float
     machine: str
 

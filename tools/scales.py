@@ -26,26 +26,24 @@ SMALLER = {"alone": "alone", "kd": "student", "kd_choice": "student"}  # a small
 def draw(root):
     from specialists.tables import figures, panels  # half a second, which verify saves
 
-    folders = [SPARSE, *(folder for folder, *_ in TABLES.values())]
-    if all((root / folder / "metrics/table.json").exists() for folder in folders):
+    tables = [f"{folder}/metrics/table.json" for folder, *_ in TABLES.values()]
+    costs = [f"{folder}/metrics/cost.json" for *_, folder in TABLES.values() if folder]
+    if all((root / file).exists() for file in (*tables, *costs, f"{SPARSE}/metrics/sparse.json")):
         parts = {title: whole(root, *where) for title, where in TABLES.items()}
         figures.save(panels.panels(sparse(root / SPARSE), parts), root / "docs/scales.png")
 
 
 def whole(root, folder, network, smaller):
-    """(points, accuracy if one member must be right, seeds); a point: (kind, cost, accuracy, label)."""
-    table, axes = (
-        read_json(root / folder / "metrics/table.json"),
-        load(root / folder / "params.yaml")["table"],
-    )
+    """(points, oracle accuracy of MCL-KD, seeds); a point: (kind, cost, accuracy, label)."""
+    table = read_json(root / folder / "metrics/table.json")
+    axes = load(root / folder / "params.yaml")["table"]
     members, routed = len(axes["members"]), table[name(network, "mcl_kd", axes["ks"][0])]
     points = [("one", 1, table[name(network, "ie", None)]["report"]["single"], "")]
     points += [("member", 1, routed["report"]["single"], "")]
-    for row in sorted(table.values(), key=lambda row: (METHODS + (row["method"],)).index(row["method"])):
-        if row["network"] == network and row["method"] in METHODS:
-            points.append(
-                (row["method"], 1 if row["method"] == "student" else members, row["report"]["top1"], "")
-            )
+    own = [row for row in table.values() if row["network"] == network and row["method"] in METHODS]
+    for row in sorted(own, key=lambda row: METHODS.index(row["method"])):
+        cost = 1 if row["method"] == "student" else members
+        points.append((row["method"], cost, row["report"]["top1"], ""))
     points += small(root / smaller, members) if smaller else []
     return points, routed["report"]["oracle"]["mean"], routed["n"]
 

@@ -15,6 +15,7 @@ from pathlib import Path
 from safetensors import SafetensorError
 
 LONGEST = 1000  # characters of an error message
+NAMES = 16  # characters of the names of commands, in a list
 # What DVC and stages read of a pipeline. What lies in data.root, stages.code checks.
 FILES = ("dvc.yaml", "dvc.lock", "params.yaml", ".dvc/config", ".dvc/tmp/rwlock")
 FOLDERS = ("code", "data", "data/stand_in", "data/features", "metrics", "models", "scratch")
@@ -85,7 +86,8 @@ def listed(package):
         command = f"python -m {package.name}.{path.stem}"
         if usage.startswith(command):
             text = usage.removeprefix(f"{command}: ") if usage.startswith(f"{command}:") else text
-            lines.append(f"{path.stem:<13}{textwrap.shorten(text, max(width - 13, 40), placeholder=' ...')}")
+            short = textwrap.shorten(text, max(width - NAMES, 40), placeholder=" ...")
+            lines.append(f"{path.stem:<{NAMES}}{short}")
     return "\n".join([*lines, "", f"python -m {package.name}.NAME --help says more"])
 
 
