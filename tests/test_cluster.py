@@ -389,10 +389,10 @@ def test_what_is_joined_answers_and_is_not_private(tmp_path, monkeypatch):
     [
         ("{cpus: 1}", "cluster.yaml: base.gpus: missing; known: cpus, gpus, memory, machine"),
         (
-            "{cpus: 0, gpus: 0, memory: 0.0, machine: ''}",
-            "cluster.yaml: base: 0 cpus, 0 gpus and 0.0 GiB: expected",
+            "{cpus: 0, gpus: 0.5, memory: 0.0, machine: ''}",
+            "cluster.yaml: base: 0 cpus, 0.5 gpus and 0.0 GiB: expected",
         ),
-        ("{cpus: 1, gpus: 0, memory: 1 GB, machine: ''}", "base.memory: '1 GB' is str, expected float"),
+        ("{cpus: 1, gpus: 0.0, memory: 1 GB, machine: ''}", "base.memory: '1 GB' is str, expected float"),
     ],
 )
 def test_a_mistake_in_the_table_is_one_line(tmp_path, monkeypatch, row, message):

@@ -194,6 +194,18 @@ def test_a_stranger_with_the_number_of_the_dead_is_not_taken_for_a_dvc(here, oth
     assert register(other.pid, "repro --single-item base") == (False, False)
 
 
+@pytest.mark.parametrize("pid", ["x", -1, 1.5, True, None])
+def test_a_register_with_no_number_of_a_process_is_removed(here, pid):
+    assert register(pid) == (False, False)
+
+
+def test_a_command_without_arguments_is_compared_as_a_whole(here, other):
+    named = {"write": {"out": {"pid": other.pid, "cmd": "dvc"}}, "read": {}}
+    Path(".dvc/tmp").mkdir(parents=True)
+    Path(".dvc/tmp/rwlock").write_text(json.dumps(named))
+    assert heal.living() == []
+
+
 def test_the_dead_that_nobody_has_waited_for_do_not_live(here, other):
     other.kill()
     os.waitid(os.P_PID, other.pid, os.WEXITED | os.WNOWAIT)
