@@ -20,9 +20,11 @@ import time
 from contextlib import redirect_stdout
 from dataclasses import replace
 from functools import partial
+from types import SimpleNamespace
 
 import torch
 import torch.nn.functional as F
+from torch.amp import GradScaler
 from torch.utils.data import DataLoader, TensorDataset
 from torch.utils.flop_counter import FlopCounterMode
 
@@ -35,7 +37,9 @@ from specialists.base.params import read
 from specialists.base.runtime import DEVICE, Compute, setup
 from specialists.methods import Method
 from specialists.networks import builder
+from specialists.training.alone import join
 from specialists.training.budget import Budget
+from specialists.training.step import home
 
 MEMBERS, CLASSES, K, BATCHES, ROUNDS = 5, 100, 2, 4, 5
 OURS = {"ours IE+": "ie_plus", "ours MCL-KD": "mcl_kd", "ours MCL-KD+FS": "mcl_kd_fs"}
@@ -97,29 +101,33 @@ def synchronize():
 
 def ours(build, budget, batches, row, compiled):
     """The step of training/loop.py with the loss of stages/specialize.py, on images and logits ready-made."""
-    how = Method(row)
+    how, scaler = Method(row), GradScaler(DEVICE.type, enabled=False)
     ensemble = Ensemble([build() for _ in range(MEMBERS)], how.sharing)
     if compiled:
         ensemble.compile()
-    optimizer, generator = budget.make(ensemble), torch.Generator(DEVICE)
     batches = [(x.bfloat16().contiguous(memory_format=torch.channels_last), y) for x, y in batches]
+    position_B = torch.arange(budget.batch, device=DEVICE)
     taught_MBC = torch.randn(MEMBERS, budget.batch, CLASSES, device=DEVICE).half()
+
+    def loss(logits_MBC, label_B, position_B, generator):
+        return how.loss(
+            task_MB=label.loss(logits_MBC, label_B),
+            logits_MBC=logits_MBC,
+            teacher_MBC=taught_MBC.float(),
+            k=K,
+            generator=generator,
+            task=label,
+        )
+
+    data = SimpleNamespace(rows=lambda split: position_B)
+    given = loss, budget, budget.make(ensemble), torch.Generator(DEVICE), scaler
+    step = home().Step(join(ensemble, data, scaler), *given)
 
     def epoch():
         ensemble.train()
         for image, label_B in batches:
-            logits_MBC = ensemble(image, generator=generator)
-            loss_B, _ = how.loss(
-                task_MB=label.loss(logits_MBC, label_B),
-                logits_MBC=logits_MBC,
-                teacher_MBC=taught_MBC.float(),
-                k=K,
-                generator=generator,
-                task=label,
-            )
-            optimizer.zero_grad()
-            loss_B.mean().backward()
-            optimizer.step()
+            step.learn((image,), label_B, position_B, budget.batch)
+            step.update()
 
     return epoch
 
