@@ -19,7 +19,6 @@ TABLE = Path(__file__).resolve().parents[1] / "cluster.yaml"
 LOGS = Path("scratch/cluster")
 # Where Ray notes the address of a cluster: also of one that was killed, or that a process has for itself.
 CURRENT = Path("/tmp/ray/ray_current_cluster")
-TOKEN = Path.home() / ".ray/auth_token"
 HERE, PATIENCE = "127.0.0.1", 5  # seconds, for a head on another machine
 REMOTE = ("fetching", "pushing")  # what fails for every stage if it fails for one
 REPEATED = re.compile("ERROR: failed to reproduce ")
@@ -70,8 +69,6 @@ def connect():
     address = cluster()
     if not address or address.startswith(HERE):
         os.environ |= LOOPBACK  # which Ray reads when it is loaded
-    if address and TOKEN.exists():  # `ray start` asks for it then, but Ray does not send it unasked
-        os.environ.setdefault("RAY_AUTH_MODE", "token")
     import ray
 
     quiet = {"log_to_driver": False, "logging_level": "ERROR"}
