@@ -21,7 +21,7 @@ from tools import placing
 needs_ray = pytest.mark.skipif(not find_spec("ray"), reason="Ray is not installed: pip install .[cluster]")
 
 # What our pipelines have: lists of code, a folder of several outputs, a part of an output, metrics in git.
-PIPELINE = """
+BEGIN = """
 stages:
   code:
     cmd: mkdir -p code && echo 1 > code/all.txt
@@ -32,6 +32,10 @@ stages:
     params: [seed]
     deps: [code/all.txt, work.py]
     outs: [data]
+"""
+PIPELINE = (
+    BEGIN
+    + """\
   base:
     matrix: {member: [0, 1, 2]}
     cmd: python work.py base-${item.member} models/m${item.member}.bin metrics/curves/m${item.member}.json
@@ -56,6 +60,7 @@ stages:
     cmd: echo tracked >> tracked
     deps: [metrics/table.md]
 """
+)
 # A stage: what it writes follows from all that it finds; it says that it ran, may be held, may fail.
 WORK = """
 import os, sys, time

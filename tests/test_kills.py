@@ -15,19 +15,11 @@ from pathlib import Path
 import pytest
 
 from tests.conftest import ROOT, environment, run
-from tests.test_cluster import checkout, commit, numbers, top
+from tests.test_cluster import BEGIN, checkout, commit, numbers, top
 
-PIPELINE = """
-stages:
-  code:
-    cmd: mkdir -p code && echo 1 > code/all.txt
-    always_changed: true
-    outs: [code]
-  data:
-    cmd: python work.py data data/numbers.txt data/meta.json
-    params: [seed]
-    deps: [code/all.txt, work.py]
-    outs: [data]
+PIPELINE = (
+    BEGIN
+    + """\
   cell:
     cmd: python work.py cell answers/ie.bin metrics/specialties/ie.md
     deps: [data, code/all.txt]
@@ -36,6 +28,7 @@ stages:
     cmd: python -m stages.track
     deps: [metrics/specialties]
 """
+)
 PAGE = "<!-- pipelines/toy/metrics/specialties/ie.md -->\n<!-- end -->\n"
 EVERY = "dvc tools.reproduce tools.pages"
 KILLS = os.getenv("KILLS", "")
