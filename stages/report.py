@@ -7,11 +7,10 @@ reads   params: table, data.format, and titles from methods; data/features/meta.
 writes  metrics/table.json, table.csv, table.md, metrics/figures/*.png
 """
 
-import numpy as np
-
 from specialists.base.command import run
 from specialists.base.files import read_json, replacing, write_json
 from specialists.base.params import load, read
+from specialists.tables.learned import assigned
 from specialists.tables.paper import published
 from specialists.tables.rows import Table, cell
 from specialists.tables.table import csv, markdown, table
@@ -47,22 +46,6 @@ def write(made):
     for kind in ("csv", "md"):
         with replacing(f"metrics/table.{kind}") as draft:
             draft.write_text(made[kind])
-
-
-def assigned(name, families):
-    """How many examples of each family a cell assigned to each member."""
-    path = f"metrics/curves/cells/{name}.json"
-    curves = read_json(path)
-    counts = curves.get("families") if isinstance(curves, dict) else None
-    if not isinstance(counts, list) or len(counts) != len(families):
-        raise ValueError(
-            f"{path}: families: found {counts!r:.60}, expected counts for {len(families)} families"
-        )
-    try:
-        np.array(counts, np.int64)
-    except (ValueError, TypeError, OverflowError) as error:
-        raise ValueError(f"{path}: families: found {counts!r:.60}, expected counts ({error})") from None
-    return counts
 
 
 if __name__ == "__main__":

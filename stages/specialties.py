@@ -11,10 +11,9 @@ from specialists import data
 from specialists.base.command import run
 from specialists.base.files import replacing
 from specialists.base.params import read
-from specialists.tables.learned import dominated
+from specialists.tables.learned import assigned, dominated
 from specialists.tables.rows import Table, cell
 from specialists.tables.titles import group
-from stages.report import assigned
 
 QUESTIONS = 3
 
