@@ -120,6 +120,12 @@ def corrupt_questions(clone):
     path.write_bytes(path.read_bytes()[:100])
 
 
+def no_split(clone):
+    path = clone / "data/features/questions.safetensors"
+    columns = load_file(path)
+    save_file(columns | {"split": np.full_like(columns["split"], 9)}, path)
+
+
 def other_vocabulary(clone):
     """Weights of another network: one word more than these have."""
     path = clone / "models/cells/san-ie-s0.safetensors"
@@ -153,7 +159,7 @@ MISTAKES = {
     "a method without a file": (
         change("methods", "mcl", to={"method": "mlc"}),
         ("specialize", "san", "mcl", "1", "0", "cell"),
-        "method: 'mlc' is not a file of specialists/methods; known: cmcl, ie, ie_plus, mcl,",
+        "method: 'mlc' is not a file of specialists/methods; known: cmcl, ie, ",
     ),
     "misspelt network": (
         None,
@@ -231,6 +237,11 @@ MISTAKES = {
         ("base", "san", "0", "0"),
         "data/features: features cannot be read",
     ),
+    "questions of no split": (
+        no_split,
+        ("specialize", "san", "mcl", "1", "0", "cell"),
+        "data/features: no row is in train; run the features stage again",
+    ),
     "weights of another network": (
         other_vocabulary,
         ("evaluate", "san", "cells/san-ie-s0"),
@@ -255,6 +266,16 @@ MISTAKES = {
         write("metrics/cells/san-ie-s0.json", '{"parameters": NaN}'),
         ("report",),
         "metrics/cells/san-ie-s0.json: parameters: found nan, expected a number",
+    ),
+    "more right than all": (
+        write("metrics/cells/san-ie-s0.json", '{"parameters": 3, "select": {"top1": 100.5}}'),
+        ("report",),
+        "metrics/cells/san-ie-s0.json: select.top1: found 100.5, expected a number from 0 to 100",
+    ),
+    "fewer than no parameters": (
+        write("metrics/cells/san-ie-s0.json", '{"parameters": -3}'),
+        ("report",),
+        "metrics/cells/san-ie-s0.json: parameters: found -3, expected a number of at least 0",
     ),
     "curves of another shape": (
         write("metrics/curves/cells/san-mcl-k1-s0.json", "{}"),

@@ -22,7 +22,11 @@ from specialists.base.files import read_json
 def load(folder):
     """The prepared data of a folder, by the reader that its meta.json names."""
     meta = Path(folder) / "meta.json"
-    return part(read_json(meta).get("reader"), "read", f"{meta}: reader").load(Path(folder))
+    data = part(read_json(meta).get("reader"), "read", f"{meta}: reader").load(Path(folder))
+    for split in ("train", "report"):
+        if not len(data.rows(split)):
+            raise ValueError(f"{folder}: no row is in {split}; run the features stage again")
+    return data
 
 
 def part(format, name, place="params.yaml: data.format"):

@@ -148,21 +148,27 @@ class Block(nn.Module):
         """The weights of groups as those of their channels."""
         return weight_BK.repeat_interleave(self.conv.in_channels // self.count, 1)[..., None, None]
 
-    def weights(self):
+    def weights(self, set_K=slice(None)):
         """Of each group: weights and biases of two layers with norms, how it is expanded; the last bias."""
-        layers = (self.reduce, self.reduced), (self.conv, self.convolved)
-        each = [part.unflatten(0, (self.count, -1)) for layer in layers for part in folded(*layer)]
-        third, bias = folded(self.expand, self.expanded)
-        return *each, third.unflatten(1, (self.count, -1)), bias
+        each = []
+        for conv, norm in ((self.reduce, self.reduced), (self.conv, self.convolved)):
+            weight, scale, bias = (
+                part.unflatten(0, (self.count, -1))[set_K] for part in (conv.weight, *line(norm))
+            )
+            each += [weight * scale[..., None, None, None], bias]
+        scale, bias = line(self.expanded)
+        third = self.expand.weight.unflatten(1, (self.count, -1))[:, set_K]
+        return *each, third * scale[:, None, None, None, None], bias
 
     def alone(self, map_NCHW, weight_NK, set_K):
         """The block with the groups of one choice, for all that made it."""
-        w1, b1, w2, b2, w3, b3 = self.weights()
-        inner = F.conv2d(map_NCHW, w1[set_K].flatten(0, 1), b1[set_K].flatten()).relu_()
-        second = w2[set_K].flatten(0, 1), b2[set_K].flatten(), self.stride, 1, 1, len(set_K)
+        set_K = set_K if len(set_K) < self.count else slice(None)  # which copies nothing
+        w1, b1, w2, b2, w3, b3 = self.weights(set_K)
+        inner = F.conv2d(map_NCHW, w1.flatten(0, 1), b1.flatten()).relu_()
+        second = w2.flatten(0, 1), b2.flatten(), self.stride, 1, 1, len(w2)
         inner = F.conv2d(inner, *second).relu_()
         inner *= self.spread(weight_NK)
-        return F.conv2d(inner, w3[:, set_K].flatten(1, 2), b3).add_(self.shortcut(map_NCHW)).relu_()
+        return F.conv2d(inner, w3.flatten(1, 2), b3).add_(self.shortcut(map_NCHW)).relu_()
 
     def beside(self, map_BCHW, weight_BG, chosen_BK):
         """The block with the groups of many choices side by side, each with its own weights."""
@@ -219,10 +225,10 @@ class Stack(nn.Module):
         return found, of_gates
 
 
-def folded(conv, norm):
-    """(weight, bias) of a convolution that does what its norm in evaluation does too."""
+def line(norm):
+    """What a norm in evaluation multiplies each channel by, and what it adds."""
     scale = norm.weight * (norm.running_var + norm.eps).rsqrt()  # sqrt differs between processors
-    return conv.weight * scale[:, None, None, None], norm.bias - norm.running_mean * scale
+    return scale, norm.bias - norm.running_mean * scale
 
 
 def check_active(active, groups):

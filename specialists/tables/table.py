@@ -1,11 +1,12 @@
 """From the metrics of cells to the table: one row per network, method and k; mean, std and n over seeds."""
 
-import math
+import sys
 from statistics import mean, stdev
 
 from specialists.tables.rows import cell, name
 
 NUMBERS = ("top1", "oracle", "single", "single_min", "single_max", "nll", "ece")
+MOST = sys.float_info.max
 
 
 def table(axes, metrics, paper):
@@ -39,17 +40,13 @@ def over(values):
 
 
 def number(place, found, *keys):
-    """The value under the keys in a file of metrics, which must be a number."""
+    """The value under the keys in a file of metrics, in its range: what is said of a split is in percent."""
     for key in keys:
         found = found.get(key) if isinstance(found, dict) else None
-    try:
-        if type(found) not in (int, float) or not math.isfinite(found):
-            raise OverflowError
-    except OverflowError:
-        shown = f"{found!r:.100}"
-        raise ValueError(
-            f"metrics/{place}.json: {'.'.join(keys)}: found {shown}, expected a number"
-        ) from None
+    percent = keys[0] in ("select", "report") and keys[-1] != "nll"
+    if type(found) not in (int, float) or not 0 <= found <= (100 if percent else MOST):
+        right = "a number from 0 to 100" if percent else "a number of at least 0"
+        raise ValueError(f"metrics/{place}.json: {'.'.join(keys)}: found {found!r:.100}, expected {right}")
     return found
 
 
