@@ -201,7 +201,7 @@ CHANGES = {
     "a stage that never ran": (
         lambda folder: edit(folder, lambda p: p["table"].update(ks=[1, 2])),
         {"specialize", "evaluate", "report", "question", "specialties", "paired", "plots", "track"},
-        "specialize@san-mcl-2-0: has never run",
+        "specialize@san-mcl-2-0 and 2 more: has never run",
     ),
 }
 

@@ -3,7 +3,7 @@
 Does every number still follow from code, params and lock? Compares dvc.yaml, filled in from params.yaml, with
 dvc.lock and both with the files that git knows, as they are now: commands, params, lists of code, inputs that
 another stage made, metrics and figures. Compares tables with their cells and pages, and each cell with its
-accuracy by confidence. Needs no data, no cache and no network. Prints a line for each way in which a stage is
+accuracy by confidence. Needs no data, no cache and no network. Prints a line for each way in which stages are
 stale, then all stages that follow from a stale one; the exit code is 1 if there is any. It cannot look into
 an output that is not in git, nor tell whether metrics/environment names the right machine.
 
@@ -39,7 +39,7 @@ def main():
         name: [*differences(stage, lock[name], params, known)] if name in lock else NEVER
         for name, stage in stages.items()
     }
-    found = [f"{name}: {line}" for name, each in lines.items() for line in each]
+    found = [*told(lines)]
     found += [f"{path}: in git, but made by no stage; delete it" for path in orphans(made(lock))]
     found += nowhere(live)
     found += forged(made(live))
@@ -67,6 +67,16 @@ def total(stages, lines, found):
         + (f"; {len(since)} computed by code of {', '.join(commits())}, accepted since" if since else "")
         + (f"; stale with them: {', '.join(after)}" if after else "")
     )
+
+
+def told(lines):
+    """A line for each difference, however many stages of a kind have it."""
+    having = {}
+    for name, each in lines.items():
+        for line in each:
+            having.setdefault((name.partition("@")[0], line), []).append(name)
+    for (_, line), (first, *others) in having.items():
+        yield f"{first}{f' and {len(others)} more' * bool(others)}: {line}"
 
 
 def differences(stage, entry, params, known):
