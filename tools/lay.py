@@ -1,7 +1,7 @@
 """python -m tools.lay FILE
 
-Lay a file of params over the params.yaml beside it: what FILE names takes the place of what was there, and the
-rest stays. `git checkout params.yaml` takes it off again. pipelines/vqa2/real.yaml is such a file.
+Lay a file of params over the params.yaml beside it: what FILE names takes the place of what was there, and
+the rest stays. `git checkout params.yaml` takes it off again. pipelines/vqa2/real.yaml is such a file.
 
 reads   FILE, params.yaml beside it
 writes  params.yaml

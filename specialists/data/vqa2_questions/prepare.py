@@ -1,4 +1,4 @@
-"""VQA v2 under data.root without its boxes -> a folder that every network on boxes reads, as vqa2/read.py says.
+"""VQA v2 under data.root without its boxes -> a folder that every network on boxes reads, as by vqa2/read.py.
 
 Each image is one box that shows nothing, so a network learns what questions and answers alone give away.
 Splits and vocabularies are those of vqa2/prepare.py.
