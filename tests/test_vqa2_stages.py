@@ -14,28 +14,17 @@ import torch
 import yaml
 
 from specialists import data as prepared
-from specialists.base import portable
 from specialists.tracking import code, pipeline
 from stages.told import Told
 from tests.conftest import ROOT, run
 from tools import small
 
 FOLDER = ROOT / "pipelines/vqa2"
-OURS = [
-    "single",
-    "boxes",
-    "budget",
-    "told",
-    "taught",
-    "untaught",
-    "more",
-    "votes",
-    "official",
-    "mixed",
-    "slides",
-]
-KINDS = ["stand_in", "features", "base", "generalize", "evaluate_generalists", "specialize", "evaluate"]
-KINDS += ["distill", "evaluate_student", *OURS]
+SOURCES = f"{ROOT}/stages/", f"{ROOT}/specialists/"
+KINDS = """
+stand_in features base generalize evaluate_generalists specialize evaluate distill evaluate_student report
+question specialties single boxes budget told taught untaught more votes official mixed slides
+""".split()
 RUNNER = """
 import json, multiprocessing, os, runpy, sys
 for folder, name, module, *words in json.load(open(sys.argv[1])):
@@ -51,7 +40,7 @@ for folder, name, module, *words in json.load(open(sys.argv[1])):
 
 
 def asked(folder, params, kinds):
-    """Stage -> it and the line of the runner, in the order of dvc.yaml but for what slides read."""
+    """Stage -> it and the line of the runner, in the order of `kinds`."""
     (folder / "params.yaml").write_text(yaml.safe_dump(params))
     stages = pipeline.resolved(pipeline.stages(FOLDER / "dvc.yaml"), params)
     chosen = {name: stage for name, stage in stages.items() if name.split("@")[0] in kinds}
@@ -65,7 +54,8 @@ def ran(tmp_path_factory):
     whole, blind, fast = (tmp_path_factory.mktemp(name) for name in ("whole", "blind", "fast"))
     params = small.overlaid(FOLDER)
     stages = asked(whole, params, KINDS)
-    (whole / "slides.csv").write_text((FOLDER / "slides.csv").read_text())
+    for published in ("slides.csv", "paper.csv"):
+        (whole / published).write_text((FOLDER / published).read_text())
     away = {"format": "vqa2_questions", "root": "asked"}
     alone = params | {
         "data": params["data"] | away,
@@ -81,7 +71,7 @@ def ran(tmp_path_factory):
     lines += [line for _, line in asked(fast, quick, ["mixed"]).values()]
     (fast / "data").symlink_to(whole / "data")
     (whole / "lines.json").write_text(json.dumps(lines))
-    run(whole, sys.executable, "-c", RUNNER, "lines.json", PYTHONPATH=str(ROOT), **portable.VARIABLES)
+    run(whole, sys.executable, "-c", RUNNER, "lines.json", PYTHONPATH=str(ROOT))
     return whole, blind, fast, {name: stage for name, (stage, _) in stages.items()}
 
 
@@ -95,7 +85,7 @@ def test_each_declares_the_code_it_loads_and_the_params_it_reads(ran):
     for name in {name.split("@")[0]: name for name in stages}.values():  # IE does not load its own file
         stage = stages[name]
         files, sections = read(whole / f"{name}.loaded")
-        inside = {os.path.relpath(file, ROOT) for file in files if file and file.startswith(f"{ROOT}/s")}
+        inside = {os.path.relpath(file, ROOT) for file in files if file and file.startswith(SOURCES)}
         loaded = {path for path in inside if code.meaning((ROOT / path).read_text())} - code.HARMLESS
         named = pipeline.listed(pipeline.paths(stage)["deps"])
         own = f"{stage['cmd'].split()[2].replace('.', '/')}.py"
@@ -109,17 +99,15 @@ def test_each_declares_the_code_it_loads_and_the_params_it_reads(ran):
 
 def test_they_write_what_they_declare_with_the_bits_that_were_recorded_on_another_machine(ran):
     whole, *_, stages = ran
-    recorded = dict(
-        reversed(line.split("  ")) for line in (ROOT / small.RECORDS / "vqa2.md5").read_text().splitlines()
-    )
+    lines = (ROOT / small.RECORDS / "vqa2.md5").read_text().splitlines()
+    recorded = dict(reversed(line.split("  ")) for line in lines)
     made = {path for stage in stages.values() for path in pipeline.paths(stage)["outs"]}
     assert all((whole / path).exists() for path in made)
     files = [path for path in sorted(made & recorded.keys()) if (whole / path).is_file()]
     assert len(files) > 80
     differ = [path for path in files if md5((whole / path).read_bytes()).hexdigest() != recorded[path]]
-    assert not differ, (
-        f"the first is {differ[0]}; python -m tools.small pipelines/vqa2 --record writes them anew"
-    )
+    hint = "if they were meant to change, python -m tools.small pipelines/vqa2 --record writes them down anew"
+    assert not differ, f"the first is {differ[0]}; {hint}"
 
 
 def test_a_network_without_boxes_learns_what_one_that_does_not_look_learns_beside_them(ran):
@@ -168,39 +156,23 @@ def test_cells_have_the_accuracy_that_the_evaluator_gives_their_results(ran):
     whole, *_ = ran
     scores = read(whole / "metrics/official.json")
     assert scores.keys() == {path.stem for path in (whole / "metrics/cells").iterdir()}
-    files = [
-        f"data/stand_in/v2_{name}.json"
-        for name in ("OpenEnded_mscoco_val2014_questions", "mscoco_val2014_annotations")
-    ]
-    pairs = "data/stand_in/v2_mscoco_val2014_complementary_pairs.json"
+    kinds = "OpenEnded_mscoco_{}_questions", "mscoco_{}_annotations", "mscoco_{}_complementary_pairs"
+    questions, annotations, pairs = (f"data/stand_in/v2_{kind.format('val2014')}.json" for kind in kinds)
     for name in ("butd-ie-s0", "butd-mcl_kd-k3-s0"):
-        words = [
-            sys.executable,
-            "-m",
-            "tools.vqa_eval",
-            f"models/results/{name}.json",
-            *files,
-            "--pairs",
-            pairs,
-        ]
-        lines = run(whole, *words, PYTHONPATH=str(ROOT)).stdout.splitlines()
+        words = [f"models/results/{name}.json", questions, annotations, "--pairs", pairs]
+        lines = run(
+            whole, sys.executable, "-m", "tools.vqa_eval", *words, PYTHONPATH=str(ROOT)
+        ).stdout.splitlines()
         assert {line[8:]: float(line[:6]) for line in lines} == scores[name]
-        by_target = read(whole / f"metrics/cells/{name}.json")["report"]["top1"]
-        assert scores[name]["overall"] == pytest.approx(
-            by_target, abs=3
-        )  # unanimous answers count as written
+        top1 = read(whole / f"metrics/cells/{name}.json")["report"]["top1"]
+        assert scores[name]["overall"] == pytest.approx(top1, abs=3)  # unanimous answers count as written
 
 
 def test_fp32_beside_mixed_precision_is_the_single_network_and_in_fast_mode_no_bf16(ran):
     whole, _, fast, _ = ran
     assert read(whole / "metrics/mixed.json") == read(whole / "metrics/singles/butd-s0.json")["report"]
-    kept = [
-        {
-            name: row["kept_mib"]
-            for name, row in read(each / "metrics/environment/mixed.json")["measured"].items()
-        }
-        for each in (whole, fast)
-    ]
+    measured = [read(each / "metrics/environment/mixed.json")["measured"] for each in (whole, fast)]
+    kept = [{name: row["kept_mib"] for name, row in each.items()} for each in measured]
     assert kept[0]["bf16"] == kept[1]["bf16"] < 0.65 * min(each["fp32"] for each in kept)
 
 
