@@ -2,7 +2,8 @@
 
 Train one network in fp32 and in mixed precision, one after the other on one machine: in bf16, and on a GPU in
 fp16 with its loss scaled. Each kind of processor rounds bf16 and fp16 in its own way. Their results are
-therefore kept beside the machine, like the seconds that each takes, until the result of fp32 changes.
+therefore kept beside the machine, like the seconds that each takes, until the result of fp32 changes. Where
+compute.mode is fast, fp32 is that of torch, of other bits than portable fp32.
 
 reads   params: compute, networks.NETWORK, budgets.base; data/features
 writes  metrics/mixed.json: accuracy of fp32 in percent on report, in all and by type;
@@ -24,25 +25,26 @@ from specialists.base.files import write_json
 from specialists.base.params import read
 from specialists.base.runtime import DEVICE, Compute, setup
 from specialists.networks import builder
+from specialists.networks.portable import plain as plain_layers
 from specialists.training import checkpoint
 from specialists.training.budget import Budget
 from specialists.training.loop import fit, mix, plain
 from stages.single import measured
 
 
-class Half(nn.Module):
-    """A member that computes in fp16."""
+class Cast(nn.Module):
+    """A member that computes in fp16, or in fp32 where others compute in bf16."""
 
-    def __init__(self, member):
+    def __init__(self, member, half):
         super().__init__()
-        self.member = member
+        self.member, self.half = member, half
 
     @property
     def extra(self):
         return getattr(self.member, "extra", 0)
 
     def forward(self, *inputs):
-        with torch.autocast(DEVICE.type, torch.float16):
+        with torch.autocast(DEVICE.type, torch.float16, enabled=self.half), plain_layers():
             return self.member(*inputs)
 
 
@@ -58,7 +60,8 @@ def main(network: str, seed: int):
         setup(replace(compute, mode=mode))
         torch.manual_seed(mix("weights", network, "single", seed))
         member, half = builder(network, data.shape)(), name == "fp16"
-        ensemble = Ensemble([Half(member) if half else member])
+        own = half or (name == "fp32" and mode == "fast")
+        ensemble = Ensemble([Cast(member, half) if own else member])
         scratch = checkpoint.place(f"mixed-{name}", ["data/features/meta.json"], network, seed, name)
         _, seconds = fit(
             ensemble,

@@ -1,10 +1,12 @@
 """python -m stages.slides
 
 Collect single networks and votes into the tables of the slides: networks, boxes, updates, precision, the
-student of the teacher that is told, and ensembles. Seconds are those of the machine that trained.
+student of the teacher that is told, and ensembles. Seconds are those of the machine that trained, divided by
+epochs; with each epoch come its answers to select.
 
-reads   params: singles, table.seeds, votes; metrics/singles, metrics/votes, metrics/mixed.json,
-        metrics/environment/singles, metrics/environment/mixed.json, slides.csv
+reads   params: singles, table.seeds, votes, budgets.base.epochs; metrics/singles, metrics/votes,
+        metrics/mixed.json, metrics/curves/singles, metrics/environment/singles,
+        metrics/environment/mixed.json, slides.csv
 writes  metrics/slides.json, metrics/slides.md
 """
 
@@ -66,8 +68,11 @@ def mixed():
     if found.get("made") != md5(path):
         again = "dvc repro --force --single-item mixed"
         raise ValueError(f"{beside}: was measured with another {path}; {again} measures again")
+    epochs = read("budgets.base.epochs", int)
     return {
-        name: each | {"report": {kind: over([each["report"][kind]]) for kind in slides.KINDS}}
+        name: each
+        | {"seconds": each["seconds"] / epochs}
+        | {"report": {kind: over([each["report"][kind]]) for kind in slides.KINDS}}
         for name, each in found["measured"].items()
     }
 
@@ -77,7 +82,9 @@ def metrics(name):
 
 
 def spent(name):
-    return read_json(f"metrics/environment/{name}.json")["wall_seconds"]
+    """Seconds of an epoch of a run."""
+    epochs = len(read_json(f"metrics/curves/{name}.json")["curve"])
+    return read_json(f"metrics/environment/{name}.json")["wall_seconds"] / epochs
 
 
 if __name__ == "__main__":

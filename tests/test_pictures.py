@@ -216,6 +216,27 @@ def test_lists_as_in_vqa_v2(folder, tmp_path):
     assert asked["train"][1][0].answers.count("pink") == 1
 
 
+@pytest.mark.parametrize(
+    ("val", "first", "said"),
+    [
+        (range(20, 25), 190, "question 190 is in the list of val and in that of train"),
+        (range(17, 25), 1000, "picture 17 is in the list of val and in that of train"),
+    ],
+)
+def test_lists_of_train_and_val_share_no_question_and_no_picture(folder, tmp_path, val, first, said):
+    """The first that they share is named, before any eyes learn."""
+    (tmp_path / "images").symlink_to(folder / "images")
+    official_files(tmp_path, "train", range(20))
+    official_files(tmp_path, "val", val)
+    for path, key in ((tmp_path / f"v2_val2014_{key}.json", key) for key in ("questions", "annotations")):
+        tree = json.loads(path.read_text())
+        for i, record in enumerate(tree[key]):
+            record["question_id"] = first + i
+        path.write_text(json.dumps(tree))
+    with pytest.raises(ValueError, match=f"^{tmp_path}: {said}$"):
+        prepare.prepare(data(tmp_path), SETTINGS, tmp_path / "features")
+
+
 def test_eyes_with_a_file_of_weights(folder, tmp_path):
     torch.manual_seed(0)
     save_file(resnet101.ResNet101().state_dict(), tmp_path / "resnet.safetensors")

@@ -24,7 +24,7 @@ from specialists.tables import students
 from specialists.tables.rows import Table, cell, name
 from specialists.tracking import code
 from specialists.training.budget import Budget
-from tests.conftest import ROOT, checkout, edit, run
+from tests.conftest import ROOT, checkout, edit, run, tool
 from tools import copies, small
 
 PIPELINES = [ROOT, *sorted(path.parent for path in ROOT.glob("pipelines/*/params.yaml"))]
@@ -291,6 +291,20 @@ def test_what_makes_a_pipeline_small_binds(folder, tmp_path, monkeypatch):
     (tmp_path / "params.yaml").write_text(yaml.safe_dump(small.overlaid(ROOT / folder)))
     monkeypatch.chdir(tmp_path)
     bind()
+
+
+def test_what_is_laid_over_the_params_for_real_data_binds(tmp_path, monkeypatch):
+    for file in ("params.yaml", "real.yaml"):
+        shutil.copy(ROOT / "pipelines/vqa2" / file, tmp_path)
+    tool(ROOT, "lay", str(tmp_path / "real.yaml"))
+    monkeypatch.chdir(tmp_path)
+    bind()
+    params, real = load("params.yaml"), load("real.yaml")
+    known = load(ROOT / "pipelines/vqa2/params.yaml")
+    assert params.keys() == known.keys() and params["world"] == known["world"]
+    assert params["networks"].keys() == known["networks"].keys() == real["networks"].keys()
+    assert params["networks"]["ban"] == known["networks"]["ban"] | real["networks"]["ban"]
+    assert "&" not in (tmp_path / "params.yaml").read_text()
 
 
 def bind():

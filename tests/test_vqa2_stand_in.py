@@ -15,7 +15,7 @@ from PIL import Image
 from specialists.data.clevr.world import World as Scenes
 from specialists.data.clevr.world import scene
 from specialists.data.splits import SPLITS
-from specialists.data.vqa2 import detector, official, people, prepare, read, wordings
+from specialists.data.vqa2 import detector, official, people, picture, prepare, read, wordings
 from specialists.data.vqa2.scoring import accuracy
 from specialists.data.vqa2.stand_in import World, write
 
@@ -172,6 +172,16 @@ def test_a_batch_is_what_the_files_say(root, tmp_path, monkeypatch):
                 assert worth == pytest.approx(accuracy(answer, told[identity].answers))
         assert data.group_names[data.groups(rows)[i]] == told[identity].question_type
         assert data.kind_names[data.kinds(rows)[i]] == told[identity].answer_type
+
+
+def test_a_picture_is_the_jpeg_of_coco_or_the_png_of_the_stand_in(root, tmp_path, monkeypatch):
+    data = prepared(root, tmp_path, monkeypatch)
+    shutil.copytree(root, copy := tmp_path / "root")
+    row = int(data.rows("report")[0])
+    ((text, path),) = picture.shown(copy, data, [row])
+    assert path.exists() and path.name.endswith("01000001.png") and text.endswith("?")
+    path.rename(path.with_suffix(".jpg"))
+    assert picture.shown(copy, data, [row]) == [(text, path.with_suffix(".jpg"))]
 
 
 def test_splits_share_no_image_and_train_alone_decides(root, tmp_path, monkeypatch):

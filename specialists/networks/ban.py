@@ -17,6 +17,10 @@ class Network(nn.Module):
     """Each glimpse is one softmax over all pairs; words keep what each glimpse adds to them.
 
     At the published sizes: question 1280, 8 glimpses, embedding 300 twice, classifier 2560.
+
+    It departs from the published code in this: padding takes no part, there is one embedding, dropout is in
+    the classifier and in attention alone, attention's last weight is not normalised, and a count reaches
+    words by a plain linear layer.
     """
 
     def __init__(

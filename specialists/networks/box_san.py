@@ -13,7 +13,11 @@ from specialists.networks.portable import Linear
 
 
 class Network(nn.Module):
-    """`counter` counts on the attention of the first glimpse."""
+    """`counter` counts on the attention of the first glimpse.
+
+    The published network with a counter fuses image and question by relu(x + y) - (x - y)^2, normalises
+    batches, and has dropout before each layer.
+    """
 
     def __init__(
         self,

@@ -16,7 +16,8 @@ from specialists.networks.boxes import Question, classifier, normal_relu, presen
 class Network(nn.Module):
     """Attention to triples by a Tucker product of few units in each of many slices (PARALIND).
 
-    Published: joint 512 in 32 slices.
+    Published: joint 512 in 32 slices; two such glimpses, whose findings add to words and answers, a GRU over
+    the words of an answer, and of each slice a projection of its own.
     """
 
     told = True

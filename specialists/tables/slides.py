@@ -7,13 +7,13 @@ from statistics import mean
 from specialists.tables.table import number, over, shown
 
 KINDS = ("overall", "yes/no", "number", "other")
-SPENT = {"kept_mib": "MiB a step keeps", "seconds": "seconds"}
+SPENT = {"kept_mib": "MiB a step keeps", "seconds": "seconds an epoch"}
 PUBLISHED = ("row", *KINDS, "MiB", "hours")
 HOW = ("mean", "majority", "by type", "oracle")
 
 
 def single(name, seeds, read, spent):
-    """Numbers of a network over seeds; `read` gives metrics/..., `spent` the seconds of a run."""
+    """Numbers of a network over seeds; `read` gives metrics/..., `spent` the seconds of an epoch of a run."""
     files = [f"singles/{name}-s{seed}" for seed in seeds]
     metrics = [read(file) for file in files]
     row = {"n": len(files), "seconds": mean(map(spent, files))}

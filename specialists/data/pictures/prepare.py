@@ -57,6 +57,7 @@ class Settings:
 def prepare(data, settings, folder):
     """Fill an empty folder; returns the numbers of boxes and answers, and what is known without looking."""
     asked, pictures = listed.read(data.root)
+    apart(asked, data.root)
     asked = asked if "val" in asked else divided(asked["train"], data)
     ids = sorted({each.image for questions, _ in asked.values() for each in questions})
     columns, about = learned(asked, ids, data, settings)
@@ -72,6 +73,17 @@ def prepare(data, settings, folder):
     grid.write(folder / "boxes", ids, eyes, extract.maps(eyes, paths, FORMATS))
     rows, across = eyes.grid
     return finished(columns, about | {"reader": "pictures", "boxes": rows * across}, folder, more)
+
+
+def apart(asked, root):
+    """Refuse a list of val with a question or a picture of train: what was learned says little about it."""
+    for kind, key in (("question", "id"), ("picture", "image")):
+        known = {getattr(each, key) for each in asked["train"][0]}
+        for each in asked.get("val", ([], []))[0]:
+            if getattr(each, key) in known:
+                raise ValueError(
+                    f"{root}: {kind} {getattr(each, key)} is in the list of val and in that of train"
+                )
 
 
 def divided(train, data):

@@ -41,8 +41,9 @@ class Data:
 class Settings:
     """The section `features` of params.yaml.
 
-    Each image keeps its `most` best boxes; networks see the `boxes` best. `longest`: words of a question. An
-    answer is learned if it is the common one of `least` questions of `answers`, train or all.
+    Each image keeps its `most` first boxes; networks see the `boxes` first. These are the best only if files
+    list boxes by confidence (convert.py). `longest`: words of a question. An answer is learned if it is the
+    common one of `least` questions of `answers`, train or all.
     `vectors`: a text file of words and numbers (GloVe's), or ''.
     """
 

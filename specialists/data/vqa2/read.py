@@ -41,7 +41,7 @@ class Boxes:
     task = votes
 
     def best(self, boxes):
-        """The same data, with another number of boxes for networks to see."""
+        """The same data, with another number of boxes for networks to see: the first of each image."""
         return replace(self, boxes=boxes)
 
     def rows(self, split):
@@ -60,7 +60,7 @@ class Boxes:
         return tuple(x.to(DEVICE) for x in inputs), self.targets(rows).to(DEVICE)
 
     def seen(self, image_B):
-        """Features and corners of the best boxes of some images."""
+        """Features and corners of the first boxes of some images."""
         image_BKF = np.zeros((len(image_B), self.boxes, self.store.meta["channels"]), np.float16)
         box_BK4 = np.zeros((len(image_B), self.boxes, 4), np.float32)
         features, boxes = self.store.features, self.store.boxes

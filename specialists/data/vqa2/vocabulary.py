@@ -40,7 +40,7 @@ def packed(shares_of_each):
 
 
 def kinds(annotations, answers):
-    """The type of each answer: that of most questions to which somebody gave it, the first of equals."""
+    """The type of each answer: that of most questions to which somebody gave it; of equals *other*."""
     count = defaultdict(Counter)
     for each in annotations:
         for answer in map(normalized, each.answers):

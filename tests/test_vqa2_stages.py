@@ -1,0 +1,190 @@
+"""The stages that only VQA v2 has, at smoke scale: what they write, from what they say that they read.
+
+They run as dvc.yaml says, one after the other in one process, each with modules of its own.
+"""
+
+import json
+import os
+import sys
+from hashlib import md5
+
+import numpy as np
+import pytest
+import torch
+import yaml
+
+from specialists import data as prepared
+from specialists.tracking import code, pipeline
+from stages.told import Told
+from tests.conftest import ROOT, run
+from tools import small
+
+FOLDER = ROOT / "pipelines/vqa2"
+SOURCES = f"{ROOT}/stages/", f"{ROOT}/specialists/"
+KINDS = """
+stand_in features base generalize evaluate_generalists specialize evaluate distill evaluate_student report
+question specialties single boxes budget told taught untaught more votes official mixed slides
+""".split()
+RUNNER = """
+import json, multiprocessing, os, runpy, sys
+for folder, name, module, *words in json.load(open(sys.argv[1])):
+    for each in [each for each in sys.modules if each.split(".")[0] in ("stages", "specialists")]:
+        del sys.modules[each]
+    os.chdir(folder)
+    sys.argv = [module, *words]
+    runpy.run_module(module, run_name="__main__", alter_sys=True)
+    files = [getattr(each, "__file__", None) for each in list(sys.modules.values())]
+    with open(f"{name}.loaded", "w") as file:
+        json.dump([files, [*sys.modules["specialists.base.params"].seen()]], file)
+"""
+
+
+def asked(folder, params, kinds):
+    """Stage -> it and the line of the runner, in the order of `kinds`."""
+    (folder / "params.yaml").write_text(yaml.safe_dump(params))
+    stages = pipeline.resolved(pipeline.stages(FOLDER / "dvc.yaml"), params)
+    chosen = {name: stage for name, stage in stages.items() if name.split("@")[0] in kinds}
+    ordered = sorted(chosen, key=lambda name: kinds.index(name.split("@")[0]))
+    return {name: (chosen[name], [str(folder), name, *chosen[name]["cmd"].split()[2:]]) for name in ordered}
+
+
+@pytest.fixture(scope="module")
+def ran(tmp_path_factory):
+    """Folders in which they ran: as always; without boxes; in fast mode."""
+    whole, blind, fast = (tmp_path_factory.mktemp(name) for name in ("whole", "blind", "fast"))
+    params = small.overlaid(FOLDER)
+    stages = asked(whole, params, KINDS)
+    for published in ("slides.csv", "paper.csv"):
+        (whole / published).write_text((FOLDER / published).read_text())
+    away = {"format": "vqa2_questions", "root": "asked"}
+    alone = params | {
+        "data": params["data"] | away,
+        "singles": params["singles"] | {"networks": ["question_only"]},
+    }
+    lines = [line for _, line in stages.values()]
+    lines += [line for _, line in asked(blind, alone, ["features", "single"]).values()]
+    (blind / "asked").mkdir()
+    for split in ("train2014", "val2014"):
+        for name in (f"v2_OpenEnded_mscoco_{split}_questions.json", f"v2_mscoco_{split}_annotations.json"):
+            (blind / "asked" / name).symlink_to(whole / "data/stand_in" / name)
+    quick = params | {"compute": params["compute"] | {"mode": "fast"}}
+    lines += [line for _, line in asked(fast, quick, ["mixed"]).values()]
+    (fast / "data").symlink_to(whole / "data")
+    (whole / "lines.json").write_text(json.dumps(lines))
+    run(whole, sys.executable, "-c", RUNNER, "lines.json", PYTHONPATH=str(ROOT))
+    return whole, blind, fast, {name: stage for name, (stage, _) in stages.items()}
+
+
+def read(path):
+    return json.loads(path.read_text())
+
+
+def test_each_declares_the_code_it_loads_and_the_params_it_reads(ran):
+    whole, *_, stages = ran
+    lists = code.lists(ROOT, small.overlaid(FOLDER))
+    for name in {name.split("@")[0]: name for name in stages}.values():  # IE does not load its own file
+        stage = stages[name]
+        files, sections = read(whole / f"{name}.loaded")
+        inside = {os.path.relpath(file, ROOT) for file in files if file and file.startswith(SOURCES)}
+        loaded = {path for path in inside if code.meaning((ROOT / path).read_text())} - code.HARMLESS
+        named = pipeline.listed(pipeline.paths(stage)["deps"])
+        own = f"{stage['cmd'].split()[2].replace('.', '/')}.py"
+        wanted = set().union(*(lists[each][1] for each in named))
+        assert (loaded | {own}) ^ wanted == set(), name
+        params = {*stage["params"]}
+        assert all(any(f"{s}.".startswith(f"{p}.") for p in params) for s in sections), (name, sections)
+        params.discard("compute")  # its mode is read in stages/__init__.py
+        assert all(any(f"{s}.".startswith(f"{p}.") for s in sections) for p in params), (name, sections)
+
+
+def test_they_write_what_they_declare_with_the_bits_that_were_recorded_on_another_machine(ran):
+    whole, *_, stages = ran
+    lines = (ROOT / small.RECORDS / "vqa2.md5").read_text().splitlines()
+    recorded = dict(reversed(line.split("  ")) for line in lines)
+    made = {path for stage in stages.values() for path in pipeline.paths(stage)["outs"]}
+    assert all((whole / path).exists() for path in made)
+    files = [path for path in sorted(made & recorded.keys()) if (whole / path).is_file()]
+    assert len(files) > 80
+    differ = [path for path in files if md5((whole / path).read_bytes()).hexdigest() != recorded[path]]
+    hint = "if they were meant to change, python -m tools.small pipelines/vqa2 --record writes them down anew"
+    assert not differ, f"the first is {differ[0]}; {hint}"
+
+
+def test_a_network_without_boxes_learns_what_one_that_does_not_look_learns_beside_them(ran):
+    whole, blind, *_ = ran
+    found, beside = (read(each / "metrics/singles/question_only-s0.json") for each in (blind, whole))
+    assert found.items() >= {key: beside[key] for key in ("select", "report", "parameters")}.items()
+    metas = [read(each / "data/features/meta.json") for each in (blind, whole)]
+    assert all(metas[0][key] == metas[1][key] for key in ("blind", "answers", "kinds", "words", "splits"))
+    assert metas[0]["boxes"] == 1
+
+
+def test_a_network_alone_has_the_size_and_the_boxes_that_are_asked_for(ran):
+    whole, *_ = ran
+    rows = {name: read(whole / f"metrics/singles/{name}-s0.json") for name in ("butd", "boxes_30", "delayed")}
+    assert len({each["parameters"] for each in rows.values()}) == 1
+    assert rows["boxes_30"]["kept_mib"] < rows["butd"]["kept_mib"]  # of 36
+    assert len({(whole / f"models/singles/{name}-s0.safetensors").read_bytes() for name in rows}) == 3
+
+
+def test_what_a_teacher_says_that_is_told_the_answer_is_there_for_train_alone(ran):
+    whole, *_ = ran
+    data, said = prepared.load(whole / "data/features"), np.load(whole / "models/told/cti-s0.npy")
+    assert said.shape == (len(data.rows("train")), len(data.meta["answers"]))
+    told = Told(data)
+    assert len(told.rows("report")) == len(told.rows("select")) == 0
+    for split in ("select", "report"):
+        with pytest.raises(ValueError, match="its answer is told to nobody"):
+            told.batch(torch.cat([data.rows("train")[:3], data.rows(split)[:1]]))
+    taught, alone = (whole / f"models/singles/{name}-s0.safetensors" for name in ("taught", "untaught"))
+    assert taught.read_bytes() != alone.read_bytes()
+
+
+def test_one_vote_is_the_network_itself_and_no_vote_is_better_than_the_oracle(ran):
+    whole, *_ = ran
+    votes, first = (
+        read(whole / "metrics/votes/butd-s0.json"),
+        read(whole / "metrics/curves/base/butd-m0-s0.json"),
+    )
+    alone = pytest.approx(first["curve"][-1]["select_top1"], abs=1e-4)
+    assert all(each["overall"] == alone for each in votes["select"]["1"].values())
+    for ways in (*votes["select"].values(), *votes["report"].values()):
+        assert all(ways[how][kind] <= ways["oracle"][kind] + 1e-9 for how in ways for kind in ways[how])
+
+
+def test_cells_have_the_accuracy_that_the_evaluator_gives_their_results(ran):
+    whole, *_ = ran
+    scores = read(whole / "metrics/official.json")
+    assert scores.keys() == {path.stem for path in (whole / "metrics/cells").iterdir()}
+    kinds = "OpenEnded_mscoco_{}_questions", "mscoco_{}_annotations", "mscoco_{}_complementary_pairs"
+    questions, annotations, pairs = (f"data/stand_in/v2_{kind.format('val2014')}.json" for kind in kinds)
+    for name in ("butd-ie-s0", "butd-mcl_kd-k3-s0"):
+        words = [f"models/results/{name}.json", questions, annotations, "--pairs", pairs]
+        lines = run(
+            whole, sys.executable, "-m", "tools.vqa_eval", *words, PYTHONPATH=str(ROOT)
+        ).stdout.splitlines()
+        assert {line[8:]: float(line[:6]) for line in lines} == scores[name]
+        top1 = read(whole / f"metrics/cells/{name}.json")["report"]["top1"]
+        assert scores[name]["overall"] == pytest.approx(top1, abs=3)  # unanimous answers count as written
+
+
+def test_fp32_beside_mixed_precision_is_the_single_network_and_in_fast_mode_no_bf16(ran):
+    whole, _, fast, _ = ran
+    assert read(whole / "metrics/mixed.json") == read(whole / "metrics/singles/butd-s0.json")["report"]
+    measured = [read(each / "metrics/environment/mixed.json")["measured"] for each in (whole, fast)]
+    kept = [{name: row["kept_mib"] for name, row in each.items()} for each in measured]
+    assert kept[0]["bf16"] == kept[1]["bf16"] < 0.65 * min(each["fp32"] for each in kept)
+
+
+def test_a_table_of_the_slides_holds_the_numbers_of_its_rows(ran):
+    whole, *_ = ran
+    tables, page = read(whole / "metrics/slides.json"), (whole / "metrics/slides.md").read_text()
+    assert {*tables["Networks"]} == {*small.overlaid(FOLDER)["singles"]["networks"]}
+    for name, row in (tables["Networks"] | tables["Boxes"]).items():
+        one = read(whole / f"metrics/singles/{name}-s0.json")
+        spent = read(whole / f"metrics/environment/singles/{name}-s0.json")["wall_seconds"]
+        assert {kind: each["mean"] for kind, each in row["report"].items()} == one["report"]
+        assert row["seconds"] == pytest.approx(spent / 2)  # of two epochs
+    votes = read(whole / "metrics/votes/butd-s0.json")["report"]["3"]["by type"]
+    assert {kind: each["mean"] for kind, each in tables["Ensembles"]["3 by type"]["report"].items()} == votes
+    assert page.count("| butd |") == 2 and "| boxes 30 |" in page and "68.65 | 5782 | 4.65 |" in page
