@@ -89,6 +89,14 @@ def test_captured_steps_end_in_the_bits_of_plain_ones(tmp_path, request, optimiz
     assert len(graphs) == shapes + 1  # and the update
 
 
+def test_captured_steps_read_how_much_is_done_and_are_averaged(tmp_path, request):
+    plain, curve = test_train.timed(tmp_path / "plain.pt")
+    graphs = request.getfixturevalue("gpu")
+    captured, same_curve = test_train.timed(tmp_path / "captured.pt")
+    assert test_train.same(plain, captured) and curve == same_curve
+    assert sum(each.replays for each in graphs) == 3 * (7 + 7)
+
+
 def test_a_kill_between_captured_steps_leaves_no_trace(tmp_path, gpu, monkeypatch):
     whole, curve = test_train.run(tmp_path / "whole.pt")
     monkeypatch.setattr("specialists.training.loop.SAVE_SECONDS", 0)
