@@ -26,8 +26,11 @@ from specialists.training.loop import mix
 
 def main(network: str):
     setup(read("compute", Compute))
-    axes, draws, data = read("table", Table), read("masks.draws", int), prepared.load("data/features")
-    build, methods, found = builder(network, data.shape), params()["methods"], {}
+    axes, draws = read("table", Table), read("masks.draws", int)
+    if draws < 1:
+        raise ValueError(f"params.yaml: masks.draws: {draws} is out of range: at least 1")
+    data, methods, found = prepared.load("data/features"), params()["methods"], {}
+    build = builder(network, data.shape)
     for row in (each for each in axes.rows() if each[0] == network and "sharing" in methods.get(each[1], ())):
         both = [compared(cell(*row, seed), build, data, draws) for seed in axes.seeds]
         drawn_SB, whole_SB = zip(*both, strict=True)

@@ -90,9 +90,10 @@ def test_captured_steps_end_in_the_bits_of_plain_ones(tmp_path, request, optimiz
 
 
 def test_captured_steps_read_how_much_is_done_and_are_averaged(tmp_path, request):
-    plain, curve = test_train.timed(tmp_path / "plain.pt")
+    budget = Budget(epochs=3, batch=16, lr=2**-7, drops=[0.5], factor=0.5)
+    plain, curve = test_train.timed(tmp_path / "plain.pt", budget=budget)
     graphs = request.getfixturevalue("gpu")
-    captured, same_curve = test_train.timed(tmp_path / "captured.pt")
+    captured, same_curve = test_train.timed(tmp_path / "captured.pt", budget=budget)
     assert test_train.same(plain, captured) and curve == same_curve
     assert sum(each.replays for each in graphs) == 3 * (7 + 7)
 

@@ -139,7 +139,7 @@ def test_every_step_asks_for_its_own_rate_and_goes_by_it(tmp_path, monkeypatch):
     assert all(torch.equal(parameter, weights[name]) for name, parameter in members().named_parameters())
 
 
-def timed(scratch, average=0.5, seen=None, stop=None):
+def timed(scratch, average=0.5, seen=None, stop=None, budget=BUDGET):
     """Train by a loss that grows with what is done; `seen` gets that, and the weights, at each step."""
     ensemble, done, calls = members(), torch.zeros((), dtype=torch.float64), []
 
@@ -151,7 +151,7 @@ def timed(scratch, average=0.5, seen=None, stop=None):
             seen.append((done.item(), {name: each.clone() for name, each in ensemble.state_dict().items()}))
         return (1 + done) * label.loss(logits_MBC, label_B).sum(0), None
 
-    curve, _ = fit(ensemble, Points(), loss, BUDGET, 7, scratch, average=average, done=done)
+    curve, _ = fit(ensemble, Points(), loss, budget, 7, scratch, average=average, done=done)
     assert done == 1
     return ensemble.state_dict(), curve
 
