@@ -9,15 +9,16 @@ writes  metrics/drawn/NETWORK.json: by row, top-1 in percent, and by how many po
 """
 
 import torch
+from torch import nn
 
 from specialists import data as prepared
-from specialists.answers.ensemble import answer, load, mean
+from specialists.answers.ensemble import answer, load, mean, share
 from specialists.answers.said import right
 from specialists.base.command import run
 from specialists.base.files import write_json
 from specialists.base.params import load as params
 from specialists.base.params import read
-from specialists.base.runtime import DEVICE, Compute, setup
+from specialists.base.runtime import DEVICE, Compute, precision, setup
 from specialists.networks import builder
 from specialists.tables import paired
 from specialists.tables.rows import Table, cell, name
@@ -43,9 +44,24 @@ def compared(name, build, data, draws):
     """How right a cell is on each example of report with masks that are drawn, and how right as it is."""
     ensemble, rows = load(f"models/cells/{name}.safetensors", build), data.rows("report")
     generator = torch.Generator(DEVICE).manual_seed(mix("masks", name))
-    said_MBC = [answer(ensemble, data, rows, generator=generator) for _ in range(draws)]
-    drawn_BC = sum(mean(each_MBC, data.task) for each_MBC in said_MBC)
-    return [right(each_BC, data) for each_BC in (drawn_BC, mean(answer(ensemble, data, rows), data.task))]
+    drawn_MBC = answer(Drawn(ensemble, draws), data, rows, generator=generator)
+    return [right(mean(each_MBC, data.task), data) for each_MBC in (drawn_MBC, answer(ensemble, data, rows))]
+
+
+class Drawn(nn.Module):
+    """An ensemble that shares features, with members for each draw of its masks."""
+
+    def __init__(self, ensemble, draws):
+        super().__init__()
+        self.ensemble, self.draws = ensemble, draws
+
+    def forward(self, *inputs, generator):
+        members, chance = self.ensemble.members, self.ensemble.chance
+        with precision():
+            features = [member.lower(*inputs) for member in members]
+            drawn = [share(features, chance, generator) for _ in range(self.draws)]
+            said = [m.upper(x) for shared in drawn for m, x in zip(members, shared, strict=True)]
+            return torch.stack(said).float()
 
 
 if __name__ == "__main__":

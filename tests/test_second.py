@@ -56,8 +56,8 @@ class Points:
 def by_hand(members, data, generator, draws, keep):
     """How right the mean over draws is; whoever answers gets his own features and masked ones of the rest."""
     said = np.zeros((600, 3))
-    for _ in range(draws):
-        for first, last in ((100, 600), (600, 700)):
+    for first, last in ((100, 600), (600, 700)):
+        for _ in range(draws):
             own = [member.lower(data.x[first:last]) for member in members]
             for m, member in enumerate(members):
                 mixed = own[m].clone()

@@ -10,9 +10,9 @@
     *, settings    those of its row in params.yaml
 
 Beside them a row may have `method`, a file of another name; `sharing`, the probability with which members get
-each other's features (answers/ensemble.py); `average`, the share of the steps, the last, over which weights are
-averaged (training/average.py). A loss returns (loss_B, chosen_MB). The docstring of the file begins with the
-method's title. A file without `loss` is the base models as they are.
+each other's features (answers/ensemble.py); `average`, the share of the steps, the last, over which weights
+are averaged (training/average.py). A loss returns (loss_B, chosen_MB). The docstring of the file begins with
+the method's title. A file without `loss` is the base models as they are.
 """
 
 import inspect
