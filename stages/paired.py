@@ -9,7 +9,7 @@ writes  metrics/paired/NETWORK.json
 
 from specialists import data
 from specialists.answers.ensemble import mean
-from specialists.answers.said import said
+from specialists.answers.said import right, said
 from specialists.base.command import run
 from specialists.base.files import write_json
 from specialists.base.params import read
@@ -20,22 +20,18 @@ from specialists.tables.rows import Table, cell, name
 def main(network: str):
     axes, prepared = read("table", Table), data.load("data/features")
     rows = [row for row in axes.rows() if row[0] == network]
-    right = {row: [right_B(cell(*row, seed), prepared) for seed in axes.seeds] for row in rows}
-    controls = [row for row in rows if row[1] in axes.generalists]
+    found = {}
+    for row in rows:
+        answers = [mean(said(f"cells/{cell(*row, seed)}"), prepared.task) for seed in axes.seeds]
+        found[row] = [right(said_BC, prepared) for said_BC in answers]
+    controls = [row for row in rows if row[1] in axes.controls]
     gains = {
         name(*row): {
-            name(*control): gain(right[row], right[control]) for control in controls if control != row
+            name(*control): gain(found[row], found[control]) for control in controls if control != row
         }
         for row in rows
     }
     write_json(f"metrics/paired/{network}.json", gains)
-
-
-def right_B(cell, prepared):
-    """How right the members' mean is on each example of report."""
-    rows, task = prepared.rows("report"), prepared.task
-    answer_B = mean(said(f"cells/{cell}"), task).argmax(1)
-    return task.right(answer_B, prepared.targets(rows)).double().tolist()
 
 
 if __name__ == "__main__":

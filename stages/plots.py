@@ -20,7 +20,7 @@ from specialists.tables.titles import group
 
 def main():
     axes, table = read("table", Table), read_json("metrics/table.json")
-    looks = plots.looks(load()["methods"], axes.generalists)
+    looks = plots.looks(load()["methods"], axes.controls)
     rows = {name(*row): table[name(*row)] for row in axes.rows()}
     save(plots.against_k(rows, axes.networks, looks), "metrics/plots/accuracy.png")
     save(plots.against_oracle(rows, axes.networks, looks), "metrics/plots/oracle.png")

@@ -9,7 +9,7 @@ writes  metrics/rivals.json
 
 from specialists import data
 from specialists.answers.ensemble import mean
-from specialists.answers.said import said
+from specialists.answers.said import right, said
 from specialists.base.command import run
 from specialists.base.files import write_json
 from specialists.base.params import read
@@ -19,19 +19,13 @@ from specialists.tables.sparse import Singles
 
 def main():
     singles, prepared = read("singles", Singles), data.load("data/features")
-    right, gains = {}, {}
+    found, gains = {}, {}
     for each in singles.compared:
-        right[each] = [right_B(f"{each}-s{seed}", prepared) for seed in singles.seeds]
+        answers = [mean(said(f"singles/{each}-s{seed}"), prepared.task) for seed in singles.seeds]
+        found[each] = [right(said_BC, prepared) for said_BC in answers]
     for one, other in singles.rivals:
-        gains.setdefault(one, {})[other] = gain(right[one], right[other])
+        gains.setdefault(one, {})[other] = gain(found[one], found[other])
     write_json("metrics/rivals.json", gains)
-
-
-def right_B(name, prepared):
-    """How right a network alone is on each example of report."""
-    rows, task = prepared.rows("report"), prepared.task
-    answer_B = mean(said(f"singles/{name}"), task).argmax(1)
-    return task.right(answer_B, prepared.targets(rows)).double().tolist()
 
 
 if __name__ == "__main__":

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from specialists import data as prepared
 from specialists.answers.ensemble import Ensemble, answer
-from specialists.answers.said import kept, said
+from specialists.answers.said import kept, right, said
 from specialists.answers.selector import Answers, Selector
 from specialists.base.command import run
 from specialists.base.files import write_json
@@ -47,10 +47,7 @@ def compared(place, data, budget, seed):
     fit(selector, select, plain(task), budget, mix("selector", place, seed), scratch)
     scratch.unlink()
     said_BC = answer(selector, report, report.rows("train"))[0]
-    return [
-        task.right(each_BC.argmax(1), report.target_N).double().tolist()
-        for each_BC in (said_BC, report.distribution_NMC.mean(1))
-    ]
+    return [right(each_BC, data) for each_BC in (said_BC, report.distribution_NMC.mean(1))]
 
 
 def answers(place, data, split):

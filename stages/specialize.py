@@ -1,11 +1,12 @@
-"""python -m stages.specialize NETWORK METHOD K SEED CELL
+"""python -m stages.specialize NETWORK METHOD K SEED CELL [--start FOLDER]
 
 Specialise the base models: the K members that learn an example most cheaply learn it, and the rest pay what
 METHOD asks of them (Eq. 4). Generalists leave nobody out: K is the number of members, whatever is given. They
-are IE, the base models as they are, and IE+, which trains them on. K may be `all`.
+are IE, the base models as they are, and IE+, which trains them on. K may be `all`. With --start, base models
+are those of another FOLDER, such as the members of a cell (stages/elders.py): a second generation.
 
 reads   params: compute, networks.NETWORK, methods.METHOD, specialize, table.members; data/features,
-        models/base/NETWORK-sSEED
+        models/base/NETWORK-sSEED, or FOLDER/NETWORK-sSEED
 writes  models/CELL.safetensors; metrics/curves/CELL.json: a record per epoch, and how many training examples
         of each group the final members are assigned
 """
@@ -19,7 +20,7 @@ from specialists.answers import metrics
 from specialists.answers.ensemble import Ensemble, answer, load
 from specialists.base.command import run
 from specialists.base.params import read
-from specialists.base.runtime import Compute, setup
+from specialists.base.runtime import DEVICE, Compute, setup
 from specialists.methods import Method
 from specialists.networks import builder
 from specialists.training import checkpoint, outputs
@@ -28,18 +29,19 @@ from specialists.training.loop import fit, mix
 from specialists.training.step import home
 
 
-def main(network: str, method: str, k: str, seed: int, cell: str):
+def main(network: str, method: str, k: str, seed: int, cell: str, *, start: str = "models/base"):
     setup(compute := read("compute", Compute))
     how = Method(method)
     budget = read("specialize", Budget)
     data = prepared.load("data/features")
-    folder = Path(f"models/base/{network}-s{seed}")
+    folder = Path(f"{start}/{network}-s{seed}")
     files = [folder / f"m{member}.safetensors" for member in read("table.members", list[int])]
     members = [load(file, builder(network, data.shape)).members[0] for file in files]
     ensemble = Ensemble(members, how.sharing)
     if compute.compile and how.trains:
         ensemble.compile()
     said = home().Said([file.with_suffix(".npy") for file in files]) if how.taught else None
+    done = torch.zeros((), dtype=torch.float64, device=DEVICE)
     k = len(files) if k == "all" or how.generalist else chosen(k, len(files))
 
     def loss(logits_MBC, target_B, position_B, generator):
@@ -50,12 +52,14 @@ def main(network: str, method: str, k: str, seed: int, cell: str):
             k=k,
             generator=generator,
             task=data.task,
+            done=done.to(logits_MBC.device),
         )
 
     record, seconds = {"curve": []}, 0.0
     scratch = checkpoint.place(cell, ["data/features/meta.json", *files], network, method, k, seed)
     if how.trains:
-        record["curve"], seconds = fit(ensemble, data, loss, budget, mix("batches", network, seed), scratch)
+        order, more = mix("batches", network, seed), {"average": how.average, "done": done}
+        record["curve"], seconds = fit(ensemble, data, loss, budget, order, scratch, **more)
     if not how.generalist:
         count_FM = assigned(ensemble, data, loss)
         record |= {"families": count_FM.tolist(), "entropy": metrics.entropy(count_FM.sum(0))}

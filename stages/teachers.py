@@ -52,7 +52,7 @@ def assigned(how, logits_MNC, base_MNC, target_N, task, seed):
         return assign(task_MN, 1)
     generator = torch.Generator().manual_seed(seed)
     given = {"task_MB": task_MN, "logits_MBC": logits_MNC, "teacher_MBC": base_MNC, "task": task}
-    return how.loss(**given, k=1, generator=generator)[1]
+    return how.loss(**given, k=1, generator=generator, done=torch.ones(()))[1]
 
 
 if __name__ == "__main__":

@@ -27,12 +27,14 @@ from specialists.data.clevr.render import render  # noqa: E402
 from specialists.data.clevr.world import World, scene  # noqa: E402
 from specialists.data.records import Place  # noqa: E402
 from specialists.eyes import scene_cnn  # noqa: E402
-from specialists.methods import cmcl, mcl, mcl_kd  # noqa: E402
+from specialists.methods import cmcl, mcl, mcl_kd, mcl_kd_annealed  # noqa: E402
 from specialists.networks import ban, box_san, butd, mlp, relation, resnet20, resnext101, san, vgg17  # noqa: E402
 from specialists.students.distillation import distill  # noqa: E402
 from specialists.students.modalities import imitation  # noqa: E402
+from specialists.tables.rows import Table  # noqa: E402
+from specialists.tables.titles import titles  # noqa: E402
 from specialists.training.budget import Budget  # noqa: E402
-from specialists.training.loop import fit  # noqa: E402
+from specialists.training.loop import fit, plain  # noqa: E402
 
 HEAD = {"classifier_hidden": 520, "dropout": 0.3, "attention_dropout": 0.2}
 ON_BOXES = {
@@ -123,18 +125,36 @@ class Asked:
         return tuple(each[rows] for each in self.inputs), self.answer_N[rows]
 
 
-def delayed(build):
+def delayed(build, loss=None, **more):
     """A digest of the weights of two members that learn in parts, with clipped gradients."""
     torch.manual_seed(0)
     ensemble = Ensemble([build(), build()])
     budget = Budget(epochs=2, batch=8, lr=2e-3, optimizer="adamax", parts=3, clip=0.5)
 
-    def loss(logits_MBC, target_B, position_B, generator):
-        return label.loss(logits_MBC, target_B).sum(0), None
-
     with TemporaryDirectory() as folder:
-        curve, _ = fit(ensemble, Asked(), loss, budget, 0, Path(folder) / "delayed-0.pt")
+        scratch, loss = Path(folder) / "delayed-0.pt", loss or plain(label)
+        curve, _ = fit(ensemble, Asked(), loss, budget, 0, scratch, **more)
     return digest(*weights(ensemble), np.array([each["loss"] for each in curve]))
+
+
+def annealed(build):
+    """The same of members that share examples less and less, and end as their mean over the last steps."""
+    done = torch.zeros((), dtype=torch.float64)
+
+    def loss(logits_MBC, target_B, position_B, generator):
+        task_MB, teacher_MBC = label.loss(logits_MBC, target_B), logits_MBC.detach().roll(1, 0)
+        given = {"beta": 1.8, "temperature": 1.0, "form": "kl", "softness": 0.5}
+        return mcl_kd_annealed.loss(task_MB, logits_MBC, teacher_MBC, 1, label, done, **given)
+
+    return delayed(build, loss, average=0.5, done=done)
+
+
+def rows():
+    """A digest of what rows of a second generation and of averaged weights are called."""
+    settings = {"ie_plus": {}, "ie_plus_again": {"method": "ie_plus"}, "mcl_kd": {"average": 0.5}}
+    settings |= {"mcl_kd_again": {"method": "mcl_kd"}}
+    axes = Table(["san"], [0, 1], ["ie_plus"], ["mcl_kd"], [1], [0], [], ["ie_plus"], ["mcl_kd"])
+    return hashlib.md5(repr([axes.cells(), axes.controls, titles(settings)]).encode()).hexdigest()
 
 
 def specialised(method, **settings):
@@ -179,6 +199,8 @@ def products():
     print("mlp mcl_kd ce", trained(of_mlp, questions, CE))
     print("mlp student", trained(of_mlp, questions, taught))
     print("mlp delayed", delayed(of_mlp))
+    print("mlp annealed, averaged", annealed(of_mlp))
+    print("rows", rows())
     print("imitation", imitated())
     for file, settings in ON_BOXES.items():
         network = partial(file.Network, CHANNELS, 30, ANSWERS, embedding=8, question=24, **settings)

@@ -89,6 +89,15 @@ def test_captured_steps_end_in_the_bits_of_plain_ones(tmp_path, request, optimiz
     assert len(graphs) == shapes + 1  # and the update
 
 
+def test_captured_steps_read_how_much_is_done_and_are_averaged(tmp_path, request):
+    budget = Budget(epochs=3, batch=16, lr=2**-7, drops=[0.5], factor=0.5)
+    plain, curve = test_train.timed(tmp_path / "plain.pt", budget=budget)
+    graphs = request.getfixturevalue("gpu")
+    captured, same_curve = test_train.timed(tmp_path / "captured.pt", budget=budget)
+    assert test_train.same(plain, captured) and curve == same_curve
+    assert sum(each.replays for each in graphs) == 3 * (7 + 7)
+
+
 def test_a_kill_between_captured_steps_leaves_no_trace(tmp_path, gpu, monkeypatch):
     whole, curve = test_train.run(tmp_path / "whole.pt")
     monkeypatch.setattr("specialists.training.loop.SAVE_SECONDS", 0)

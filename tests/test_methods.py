@@ -224,6 +224,7 @@ GIVEN = {
     "k": 2,
     "generator": GENERATOR,
     "task": task,
+    "done": torch.ones(()),
 }
 
 
@@ -264,6 +265,7 @@ def test_what_a_method_needs_is_what_its_loss_asks_for(row):
         ({"method": "ie", "beta": 1.0}, r"params.yaml: methods.mine.beta: unknown key; known: none"),
         ({"method": "cmcl", "beta": 1.0}, r"params.yaml: methods.mine.form: missing; known: beta, form"),
         ({"method": "mcl", "sharing": "0.7"}, r"methods.mine.sharing: '0.7' is str, expected float"),
+        ({"method": "mcl", "average": "1"}, r"methods.mine.average: '1' is str, expected float"),
         ({"method": 3}, r"params.yaml: methods.mine.method: 3 is int, expected str"),
     ],
 )

@@ -20,7 +20,7 @@ from specialists.tables.titles import group, title, titles
 from stages import report
 from tests.conftest import ROOT, run
 
-AXES = Table(["san"], [0, 1, 2], ["ie"], ["mcl", "mcl_kd"], [1, 2], [0, 1], [])
+AXES = Table(["san"], [0, 1, 2], ["ie"], ["mcl", "mcl_kd"], [1, 2], [0, 1], [], [], [])
 TITLES = {"ie": "IE", "mcl": "MCL", "mcl_kd": "MCL-KD", "student": "student"}
 PAPER = {("san", "mcl", 1): {"top1": 42.19, "oracle": 98.67}}
 
@@ -39,6 +39,20 @@ def test_rows_come_in_the_papers_order_and_cells_have_one_name():
         ("san", "student", None),
     ]  # fmt: skip
     assert AXES.cells()[:4] == ["san-ie-s0", "san-ie-s1", "san-mcl-k1-s0", "san-mcl-k1-s1"]
+
+
+def test_a_second_generation_has_rows_of_its_own_beside_its_controls():
+    axes = Table(**vars(AXES) | {"generalists_again": ["ie"], "methods_again": ["mcl_kd"]})
+    more = [("san", "ie_again", None), ("san", "mcl_kd_again", 1), ("san", "mcl_kd_again", 2)]
+    assert list(axes.rows()) == [*list(AXES.rows())[:-1], *more, ("san", "student", None)]
+    assert axes.controls == ["ie", "ie_again"] and AXES.controls == ["ie"]
+    settings = {
+        "mcl_kd": {},
+        "mcl_kd_again": {"method": "mcl_kd"},
+        "mean": {"method": "ie_plus", "average": 1.0},
+    }
+    called = {"mcl_kd": "MCL-KD", "mcl_kd_again": "MCL-KD, again", "mean": "IE+, averaged"}
+    assert titles(settings) == called | {"student": "student"}
 
 
 def test_mean_and_standard_deviation_over_seeds():
@@ -147,6 +161,9 @@ def test_a_name_of_nothing_among_students_is_one_line_too(place, value, message)
         ("table.ks", None, "table.ks: None is NoneType, expected list"),
         ("network", "mlp", "network: 'mlp' is not among table.networks, which have base models; known: san"),
         ("network", "tiny", "network: 'tiny' is not a row of networks; known: san, mlp, san_wide, lost"),
+        ("table.methods_again", ["cmcl"], "table.methods_again: 'cmcl' is not a row of "),
+        ("table.methods_again", ["ie"], "table.methods_again: 'ie' is not in table.methods; "),
+        ("table.generalists_again", ["ie"], "table.generalists_again: 'ie_again' is not a row of "),
         ("method", "clmc", "method: 'clmc' is not a row of methods; known: ie"),
         ("seed", 2, "seed: 2 is not among table.seeds, which have base models; known: 0, 1"),
         ("k", 4, "k: 4 is not among the numbers of table.members; known: all, 1, 2, 3"),

@@ -139,6 +139,66 @@ def test_every_step_asks_for_its_own_rate_and_goes_by_it(tmp_path, monkeypatch):
     assert all(torch.equal(parameter, weights[name]) for name, parameter in members().named_parameters())
 
 
+def timed(scratch, average=0.5, seen=None, stop=None, budget=BUDGET):
+    """Train by a loss that grows with what is done; `seen` gets that, and the weights, at each step."""
+    ensemble, done, calls = members(), torch.zeros((), dtype=torch.float64), []
+
+    def loss(logits_MBC, label_B, position_B, generator):
+        calls.append(0)
+        if len(calls) == stop:
+            raise KeyboardInterrupt
+        if seen is not None:
+            seen.append((done.item(), {name: each.clone() for name, each in ensemble.state_dict().items()}))
+        return (1 + done) * label.loss(logits_MBC, label_B).sum(0), None
+
+    curve, _ = fit(ensemble, Points(), loss, budget, 7, scratch, average=average, done=done)
+    assert done == 1
+    return ensemble.state_dict(), curve
+
+
+def test_a_loss_is_told_how_much_of_training_is_done(tmp_path):
+    timed(tmp_path / "c.pt", seen=(seen := []))
+    assert [done for done, _ in seen] == [step / 21 for step in range(21)]
+
+
+@pytest.mark.parametrize(("average", "first"), [(1.0, 1), (0.5, 11), (0.34, 14), (1e-9, 21)])
+def test_weights_end_as_the_mean_of_the_last_steps(tmp_path, average, first):
+    """Of 21 steps. What the loss of a step sees are the weights after the step before."""
+    plain, curve = timed(tmp_path / "plain.pt", 0.0, seen=(seen := []))
+    found, same_curve = timed(tmp_path / "mean.pt", average)
+    after = [weights for _, weights in seen[1:]] + [plain]
+    for name in (name for name, _ in members().named_parameters()):
+        values = [weights[name].double().numpy() for weights in after[first - 1 :]]
+        assert (found[name].numpy() == (sum(values) / len(values)).astype("float32")).all()
+    assert curve == same_curve
+
+
+def test_buffers_are_averaged_but_counts_are_not(tmp_path):
+    """The running mean of batch norm after each step is what the loss of that step sees."""
+    plain, _ = timed(tmp_path / "plain.pt", 0.0, seen=(seen := []))
+    found, _ = timed(tmp_path / "mean.pt", 0.5)
+    name = "members.0.1.running_mean"
+    values = [weights[name].double().numpy() for _, weights in seen[10:]]
+    assert (found[name].numpy() == (sum(values) / 11).astype("float32")).all()
+    assert found["members.0.1.num_batches_tracked"] == plain["members.0.1.num_batches_tracked"] == 21
+
+
+@pytest.mark.parametrize("stop", [5, 11, 12, 15, 21])
+def test_stopped_at_any_step_the_mean_has_the_same_bits(tmp_path, monkeypatch, stop):
+    whole, curve = timed(tmp_path / "whole.pt")
+    monkeypatch.setattr(loop, "SAVE_SECONDS", -1)
+    with pytest.raises(KeyboardInterrupt):
+        timed(tmp_path / "c.pt", stop=stop)
+    again, same_curve = timed(tmp_path / "c.pt")
+    once_more, _ = timed(tmp_path / "c.pt")
+    assert same(whole, again) and same(whole, once_more) and curve == same_curve
+
+
+def test_a_share_of_steps_that_is_none_is_named(tmp_path):
+    with pytest.raises(ValueError, match="average: 1.5 is out of range: a share of all steps, 0 to 1"):
+        timed(tmp_path / "c.pt", 1.5)
+
+
 def test_seeds_do_not_collide():
     assert len({mix(seed, member) for seed in range(20) for member in range(20)}) == 400
 

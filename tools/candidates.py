@@ -1,32 +1,44 @@
 """Whether anything beats the control: every row of pipelines/candidates beside IE+, with and without sharing.
 
-From the intervals of the stages `paired` and `selected`. `tools.pages` uses it.
+From the intervals of the stages `paired`, `selected` and `drawn`. `tools.pages` uses it.
 """
 
 from specialists.base.files import read_json
 from specialists.base.params import load
-from specialists.tables.rows import name
+from specialists.tables.rows import again, name
 from specialists.tables.titles import titles
 from tools.gains import kept, said
 
 FOLDER = "pipelines/candidates"
 CONTROLS = {"ie_plus": "over IE+", "ie_plus_fs": "over IE+FS"}
-HEAD = ["network", "method", "top-1", "oracle", *CONTROLS.values(), "its members weighed"]
+SECOND = again("ie_plus")  # the control of a second generation
+HEAD = ["network", "method", "top-1", "oracle", *CONTROLS.values(), "over IE+, again"]
+APART = {"selected": "its members weighed", "drawn": "its masks drawn"}  # against the row itself
 
 
 def markdown(root):
     rows, paired = kept(root / FOLDER)
-    called, weighed = titles(load(root / FOLDER / "params.yaml")["methods"]), {}
-    for path in sorted((root / FOLDER).glob("metrics/selected/*.json")):
-        weighed |= read_json(path)
-    lines = [f"| {' | '.join(HEAD)} |", "|---" * len(HEAD) + "|"]
+    called = titles(load(root / FOLDER / "params.yaml")["methods"])
+    apart = [found(root, stage) for stage in APART]
+    heads = [*HEAD, *APART.values()]
+    lines = [f"| {' | '.join(heads)} |", "|---" * len(heads) + "|"]
     for row in rows.values():
         one = name(row["network"], row["method"], row["k"])
-        others = [name(row["network"], control, None) for control in CONTROLS]
+        second = row["method"].endswith(again(""))
+        over = [paired.get(one, {}).get(name(row["network"], each, None)) for each in CONTROLS]
+        over += [paired.get(one, {}).get(name(row["network"], SECOND, None)) if second else None]
         cells = [row["network"].upper(), called[row["method"]], score(row, "top1"), score(row, "oracle")]
-        cells += [said(paired[one][each]) if each in paired.get(one, {}) else "" for each in others]
-        lines.append(f"| {' | '.join([*cells, said(weighed[one]) if one in weighed else ''])} |")
+        cells += ["" if gain is None else said(gain) for gain in [*over, *(each.get(one) for each in apart)]]
+        lines.append(f"| {' | '.join(cells)} |")
     return "\n".join(lines) + "\n"
+
+
+def found(root, stage):
+    """Row -> what a stage measured of it."""
+    gains = {}
+    for path in sorted((root / FOLDER).glob(f"metrics/{stage}/*.json")):
+        gains |= read_json(path)
+    return gains
 
 
 def score(row, measure):

@@ -80,10 +80,10 @@ def mean(logits_MBC, task):
 
 
 @torch.no_grad()
-def answer(ensemble, data, rows, batch=500):
-    """logits_MBC of all members on the given rows, in evaluation mode."""
+def answer(ensemble, data, rows, batch=500, **more):
+    """logits_MBC of all members on the given rows, in evaluation mode; `more` is given to them, too."""
     ensemble.eval()
-    logits_MBC = torch.cat([ensemble(*data.batch(part)[0]).cpu() for part in rows.split(batch)], 1)
+    logits_MBC = torch.cat([ensemble(*data.batch(part)[0], **more).cpu() for part in rows.split(batch)], 1)
     if (bad_B := ~logits_MBC.isfinite().all(2).all(0)).any():
         raise ValueError(
             f"the answer to row {rows[bad_B][0]} is not finite: look at its features and the weights"

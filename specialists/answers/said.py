@@ -1,4 +1,7 @@
-"""What the members of a cell said, as its evaluation kept it."""
+"""What the members of a cell said, as its evaluation kept it, and how right that is.
+
+B examples, C answers
+"""
 
 from safetensors import SafetensorError
 from safetensors.torch import load_file
@@ -15,3 +18,8 @@ def said(place, split="report"):
         return load_file(path := kept(place))[split].float()
     except (OSError, KeyError, SafetensorError) as error:
         raise ValueError(f"{path}: cannot be read ({error}); evaluate the cell again") from None
+
+
+def right(said_BC, data):
+    """How right an answer is on each example of report."""
+    return data.task.right(said_BC.argmax(1), data.targets(data.rows("report"))).double().tolist()

@@ -6,10 +6,13 @@
     k              how many members learn an example; a method that does not ask is a generalist
     generator      of random numbers
     task           what a right answer is: a file like specialists/answers/label.py
+    done           the share of the training that is done, a tensor; 1 where members are asked after it
     *, settings    those of its row in params.yaml
 
-It returns (loss_B, chosen_MB). The docstring of the file begins with the method's title. A file without
-`loss` is the base models as they are.
+Beside them a row may have `method`, a file of another name; `sharing`, the probability with which members get
+each other's features (answers/ensemble.py); `average`, the share of the steps, the last, over which weights
+are averaged (training/average.py). A loss returns (loss_B, chosen_MB). The docstring of the file begins with
+the method's title. A file without `loss` is the base models as they are.
 """
 
 import inspect
@@ -20,8 +23,8 @@ import torch
 
 from specialists.base import params
 
-GIVEN = ("task_MB", "logits_MBC", "teacher_MBC", "k", "generator", "task")
-BESIDE = ("method", "sharing")  # keys of a row that are not for its loss
+GIVEN = ("task_MB", "logits_MBC", "teacher_MBC", "k", "generator", "task", "done")
+BESIDE = ("method", "sharing", "average")  # keys of a row that are not for its loss
 
 
 class Method:
@@ -31,6 +34,7 @@ class Method:
         section = f"methods.{row}"
         file = _file(params.optional(section, "method", str, row))
         self.sharing = params.optional(section, "sharing", float, None)
+        self.average = params.optional(section, "average", float, 0.0)
         self.file, self.trains = file.__file__, hasattr(file, "loss")
         function = getattr(file, "loss", _untrained)
         self._loss = params.configure(section, function, BESIDE)

@@ -5,7 +5,7 @@ The stage that needs a missing row would come hours later. Files of methods are 
 
 import ast
 
-from specialists.tables.rows import listed
+from specialists.tables.rows import again, listed
 from specialists.tables.titles import ROOM, parsed, source
 
 # Axis of `table` -> the section whose rows it names.
@@ -13,6 +13,8 @@ SECTIONS = {
     "networks": "networks",
     "generalists": "methods",
     "methods": "methods",
+    "generalists_again": "methods",
+    "methods_again": "methods",
     "students": "distill.methods",
 }
 
@@ -36,6 +38,7 @@ def checked(tree):
     if "networks" in table:  # students have a teacher and base models of their own
         _one_of(tree, "network", table["networks"], "table.networks, which have base models")
         _places(tree)
+        _second(tree)
         methods = [f"{method}-k{k}" for k in _section(tree, "table.ks") for method in table["methods"]]
         _one_of(tree, "distill.teacher", [*table["generalists"], *methods], "the rows of table")
         for row in _section(tree, "paired.networks") if "paired" in tree else []:
@@ -71,6 +74,19 @@ def _places(tree):
                 raise ValueError(
                     f"params.yaml: table.{axis}: the loss of {row!r} {said}; it belongs to table.{other}"
                 )
+
+
+def _second(tree):
+    """A second generation has a first one in the table, and settings."""
+    table = tree["table"]
+    for axis in ("generalists", "methods"):
+        for row in table.get(f"{axis}_again", []):
+            if row not in table[axis]:
+                raise ValueError(
+                    f"params.yaml: table.{axis}_again: {row!r} is not in table.{axis}; "
+                    f"known: {listed(table[axis])}"
+                )
+            _row(tree, f"table.{axis}_again", again(row), "methods")
 
 
 def takes_k(file):

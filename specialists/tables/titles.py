@@ -22,13 +22,14 @@ def titles(methods):
 def title(row, settings):
     """`MCL-KD+FS`: what its method's docstring says before the colon, and whether features are shared.
 
-    `IE+` that shares is `IE+FS`.
+    `IE+` that shares is `IE+FS`. A row of averaged weights says so, and one of a second generation.
     """
     file = source(row, settings, "methods")
     first = (ast.get_docstring(parsed(f"methods/{file}.py")) or "").partition("\n")[0]
     own, colon, _ = first.partition(":")
     own = own if colon else file.upper().replace("_", "-")
-    return own.removesuffix("+") + "+FS" if "sharing" in settings else own
+    own = own.removesuffix("+") + "+FS" if "sharing" in settings else own
+    return own + ", averaged" * ("average" in settings) + ", again" * row.endswith("_again")
 
 
 def source(row, settings, section):

@@ -12,7 +12,7 @@ from specialists.base import params
 from specialists.base.files import digest, named, replacing
 from specialists.base.runtime import DEVICE
 
-FRESH = {"step": 0, "sums": {}, "curve": [], "seconds": 0.0, "scaler": {}}
+FRESH = {"step": 0, "sums": {}, "curve": [], "seconds": 0.0, "scaler": {}, "means": {}}
 
 
 def place(name, inputs, *arguments):
@@ -41,7 +41,7 @@ def save(path, ensemble, optimizer, generator, state):
 def restore(path, ensemble, optimizer, generator):
     """The state to go on from, and weights, optimizer and noise as they were then."""
     if not path.exists():
-        return dict(FRESH, curve=[])
+        return dict(FRESH, curve=[], means={})
     try:
         tree = torch.load(path, weights_only=True)
     except (RuntimeError, pickle.UnpicklingError, EOFError):

@@ -90,14 +90,16 @@ class Ranks(alone.Ranks):
         members, kept = ensemble.members, {}
         for m in () if self.part.place else self.mine:
             moments = [optimizer.state[each] for each in members[m].parameters()]
-            kept[m] = members[m].state_dict(), moments
+            kept[m] = members[m].state_dict(), moments, state["means"].get(m)
         torch.save(kept, content := io.BytesIO())
         every = [] if self.rank else [None] * dist.get_world_size()
         dist.gather_object(content.getvalue(), every or None)
         for each in every:
-            for m, (weights, moments) in torch.load(io.BytesIO(each), DEVICE, weights_only=True).items():
+            told = torch.load(io.BytesIO(each), DEVICE, weights_only=True)
+            for m, (weights, moments, mean) in told.items():
                 members[m].load_state_dict(weights)
                 optimizer.state.update(zip(members[m].parameters(), moments, strict=True))
+                state["means"] |= {m: mean} if mean else {}
         if not self.rank:
             super().save(path, ensemble, optimizer, generator, state)
 
