@@ -199,7 +199,6 @@ def products():
     print("mlp mcl_kd ce", trained(of_mlp, questions, CE))
     print("mlp student", trained(of_mlp, questions, taught))
     print("mlp delayed", delayed(of_mlp))
-    print("mlp annealed, averaged", annealed(of_mlp))
     print("rows", rows())
     print("imitation", imitated())
     for file, settings in ON_BOXES.items():
@@ -210,6 +209,7 @@ def products():
 def convolutions():
     stem = partial(mlp.Network, (3, 4), CHANNELS, 30, ANSWERS, blocks=1, hidden=[32], **SIZES)
     print("stem mcl_kd", trained(stem, partial(questions, size=8), KD))
+    print("stem annealed, averaged", annealed(stem))
     print("resnet20 mcl_kd", trained(partial(resnet20.Network, ANSWERS, width=4), images, KD, "sgd", 0.7))
     print("vgg17 cmcl", trained(partial(vgg17.Network, ANSWERS, width=2), images, CMCL, "sgd", 0.7))
     of_pixels = (32, 32), 30, ANSWERS
