@@ -3,7 +3,7 @@
 Of rows that share features, draw the masks in evaluation too: the mean of the members' distributions over
 `masks.draws` draws, against the same members with the masks' expectation, as they are evaluated elsewhere.
 
-reads   params: compute, networks.NETWORK, methods, table, masks; data/features, models/cells
+reads   params: compute, networks.NETWORK, table, masks; data/features, models/cells
 writes  metrics/drawn/NETWORK.json: by row, top-1 in percent, and by how many points drawing is better, with
         an interval of 95 %
 """
@@ -16,7 +16,6 @@ from specialists.answers.ensemble import answer, load, mean, share
 from specialists.answers.said import right
 from specialists.base.command import run
 from specialists.base.files import write_json
-from specialists.base.params import load as params
 from specialists.base.params import read
 from specialists.base.runtime import DEVICE, Compute, precision, setup
 from specialists.networks import builder
@@ -30,9 +29,11 @@ def main(network: str):
     axes, draws = read("table", Table), read("masks.draws", int)
     if draws < 1:
         raise ValueError(f"params.yaml: masks.draws: {draws} is out of range: at least 1")
-    data, methods, found = prepared.load("data/features"), params()["methods"], {}
+    data, found = prepared.load("data/features"), {}
     build = builder(network, data.shape)
-    for row in (each for each in axes.rows() if each[0] == network and "sharing" in methods.get(each[1], ())):
+    for row in (each for each in axes.rows() if each[0] == network):
+        if load(path(cell(*row, axes.seeds[0])), build).keep is None:
+            continue
         both = [compared(cell(*row, seed), build, data, draws) for seed in axes.seeds]
         drawn_SB, whole_SB = zip(*both, strict=True)
         gain = paired.gain(drawn_SB, whole_SB)
@@ -40,9 +41,13 @@ def main(network: str):
     write_json(f"metrics/drawn/{network}.json", found)
 
 
+def path(name):
+    return f"models/cells/{name}.safetensors"
+
+
 def compared(name, build, data, draws):
     """How right a cell is on each example of report with masks that are drawn, and how right as it is."""
-    ensemble, rows = load(f"models/cells/{name}.safetensors", build), data.rows("report")
+    ensemble, rows = load(path(name), build), data.rows("report")
     generator = torch.Generator(DEVICE).manual_seed(mix("masks", name))
     drawn_MBC = answer(Drawn(ensemble, draws), data, rows, generator=generator)
     return [right(mean(each_MBC, data.task), data) for each_MBC in (drawn_MBC, answer(ensemble, data, rows))]

@@ -3,7 +3,7 @@
 Lay out the members of a cell as base models are, with their logits on the training set: a second generation
 starts from them and is taught by them (stages/specialize.py, --start).
 
-reads   params: compute, networks.NETWORK; data/features, models/CELL.safetensors
+reads   params: compute, networks.NETWORK, table.members; data/features, models/CELL.safetensors
 writes  FOLDER/mMEMBER.safetensors, and .npy: its logits on train, fp16
 """
 
@@ -20,13 +20,13 @@ from specialists.networks import builder
 
 def main(network: str, cell: str, folder: str):
     named(cell)
-    named(folder)
     setup(read("compute", Compute))
     data = prepared.load("data/features")
     ensemble = load(f"models/{cell}.safetensors", builder(network, data.shape))
     logits_MNC = answer(ensemble, data, data.rows("train"))
-    for m, logits_NC in enumerate(logits_MNC.half().numpy()):
-        save(Ensemble([ensemble.members[m]]), f"{folder}/m{m}.safetensors")
+    places = read("table.members", list[int])
+    for m, one, logits_NC in zip(places, ensemble.members, logits_MNC.half().numpy(), strict=True):
+        save(Ensemble([one]), f"{folder}/m{m}.safetensors")
         with replacing(f"{folder}/m{m}.npy") as draft, open(draft, "wb") as file:
             np.save(file, logits_NC)
 

@@ -101,7 +101,7 @@ CASES = {
     "learner": (1, None, Learner),
     "twice": (1, None, Member),
 }
-AVERAGED = {"members", "killed"}  # end as the mean of half of the steps
+AVERAGED = {"members", "killed", "halved", "begun", "both"}  # end as the mean of half of the steps
 BUDGETS = {
     True: Budget(epochs=3, batch=7, lr=0.01, clip=0.5, weight_decay=0.01),  # one example has no variance
     False: Budget(epochs=3, batch=11, lr=0.01, clip=0.5, parts=2),

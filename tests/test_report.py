@@ -96,7 +96,10 @@ def test_axes_out_of_range_are_named(change, message):
 
 PARAMS = {
     "networks": {"san": {}, "mlp": {}, "san_wide": {"network": "san"}, "lost": {"network": "lots"}},
-    "methods": {"ie": {}, "mcl": {}, "mcl_kd": {}, "mcl_far": {"method": "mcl_kdd"}},
+    "methods": {
+        **{"ie": {}, "mcl": {}, "mcl_kd": {}, "mcl_far": {"method": "mcl_kdd"}},
+        **{"mcl_again": {"method": "mcl"}, "mcl_kd_again": {"method": "mcl_kd", "beta": 2.0}},
+    },
     "table": vars(AXES),
     "data": {"format": "clevr"},
     "distill": {"teacher": "mcl_kd-k1"},
@@ -164,6 +167,9 @@ def test_a_name_of_nothing_among_students_is_one_line_too(place, value, message)
         ("table.methods_again", ["cmcl"], "table.methods_again: 'cmcl' is not a row of "),
         ("table.methods_again", ["ie"], "table.methods_again: 'ie' is not in table.methods; "),
         ("table.generalists_again", ["ie"], "table.generalists_again: 'ie_again' is not a row of "),
+        ("table.methods_again", ["mcl_kd"], "methods.mcl_kd_again: {'method': 'mcl_kd', 'beta': 2.0}, "),
+        ("table.methods", ["mcl", "mcl_again"], "table.methods: 'mcl_again' is a second generation; table.m"),
+        ("method", "mcl_again", "method: 'mcl_again' is a second generation; table.methods_again or "),
         ("method", "clmc", "method: 'clmc' is not a row of methods; known: ie"),
         ("seed", 2, "seed: 2 is not among table.seeds, which have base models; known: 0, 1"),
         ("k", 4, "k: 4 is not among the numbers of table.members; known: all, 1, 2, 3"),

@@ -10,9 +10,9 @@ from specialists.tables.titles import titles
 from tools.gains import kept, said
 
 FOLDER = "pipelines/candidates"
-CONTROLS = {"ie_plus": "over IE+", "ie_plus_fs": "over IE+FS"}
-SECOND = again("ie_plus")  # the control of a second generation
-HEAD = ["network", "method", "top-1", "oracle", *CONTROLS.values(), "over IE+, again"]
+# The last is the control of a second generation alone.
+CONTROLS = {"ie_plus": "over IE+", "ie_plus_fs": "over IE+FS", again("ie_plus"): "over IE+, again"}
+HEAD = ["network", "method", "top-1", "oracle", *CONTROLS.values()]
 APART = {"selected": "its members weighed", "drawn": "its masks drawn"}  # against the row itself
 
 
@@ -24,9 +24,9 @@ def markdown(root):
     lines = [f"| {' | '.join(heads)} |", "|---" * len(heads) + "|"]
     for row in rows.values():
         one = name(row["network"], row["method"], row["k"])
-        second = row["method"].endswith(again(""))
         over = [paired.get(one, {}).get(name(row["network"], each, None)) for each in CONTROLS]
-        over += [paired.get(one, {}).get(name(row["network"], SECOND, None)) if second else None]
+        if not row["method"].endswith(again("")):
+            over[-1] = None
         cells = [row["network"].upper(), called[row["method"]], score(row, "top1"), score(row, "oracle")]
         cells += ["" if gain is None else said(gain) for gain in [*over, *(each.get(one) for each in apart)]]
         lines.append(f"| {' | '.join(cells)} |")

@@ -19,7 +19,7 @@ from specialists.answers import label
 from specialists.answers.ensemble import Ensemble
 from specialists.base.command import run
 from specialists.base.runtime import DEVICE, Compute, setup
-from specialists.methods import ie_plus, mcl_kd
+from specialists.methods import ie_plus, mcl_kd, mcl_kd_annealed
 from specialists.networks import resnet20, san
 from specialists.training import graph, step
 from specialists.training.alone import join
@@ -46,12 +46,17 @@ def questions():
     return partial(san.Network, GRID, CHANNELS, WORDS, ANSWERS, **SAN), (image, tokens, length), ANSWERS
 
 
-def plain(logits_MBC, target_B, taught_MBC):
+def plain(logits_MBC, target_B, taught_MBC, done):
     return ie_plus.loss(label.loss(logits_MBC, target_B))
 
 
-def taught(logits_MBC, target_B, taught_MBC):
+def taught(logits_MBC, target_B, taught_MBC, done):
     return mcl_kd.loss(label.loss(logits_MBC, target_B), logits_MBC, taught_MBC, **KD)
+
+
+def annealed(logits_MBC, target_B, taught_MBC, done):
+    task_MB = label.loss(logits_MBC, target_B)
+    return mcl_kd_annealed.loss(task_MB, logits_MBC, taught_MBC, done=done, softness=0.5, **KD)
 
 
 CASES = {
@@ -60,6 +65,7 @@ CASES = {
     "ResNet-20, MCL-KD+FS": (images, taught, 0.7),
     "SAN, IE+": (questions, plain, None),
     "SAN, MCL-KD": (questions, taught, None),
+    "SAN, MCL-KD, annealed": (questions, annealed, None),
 }
 
 
@@ -102,7 +108,7 @@ def trained(make, method, keep, steps, kind):
     )  # exact in fp32
     data = SimpleNamespace(rows=lambda split: range(BATCH))
     scaler = torch.amp.GradScaler(DEVICE.type, enabled=False)
-    loss = partial(lost, method, taught_MBC)
+    loss = partial(lost, method, taught_MBC, done := torch.zeros((), dtype=torch.float64, device=DEVICE))
     drawn = torch.Generator(DEVICE).manual_seed(0)
     optimizer = budget.make(ensemble)
     one = kind(join(ensemble, data, scaler), loss, budget, optimizer, drawn, scaler)
@@ -110,6 +116,7 @@ def trained(make, method, keep, steps, kind):
     for count in range(warm + steps):
         if count == warm:
             start = now()
+        done.fill_(count / (warm + steps))
         budget.pace(optimizer, count / (warm + steps))
         one.learn(inputs, target_B, position_B, BATCH)
         one.update()
@@ -117,8 +124,8 @@ def trained(make, method, keep, steps, kind):
     return speed, [each.clone() for each in ensemble.state_dict().values()]
 
 
-def lost(method, taught_MBC, logits_MBC, target_B, position_B, generator):
-    return method(logits_MBC, target_B, taught_MBC)
+def lost(method, taught_MBC, done, logits_MBC, target_B, position_B, generator):
+    return method(logits_MBC, target_B, taught_MBC, done)
 
 
 def now():

@@ -9,11 +9,13 @@ reads   the checkout: what git tracks or does not ignore; params.yaml, small.yam
 writes  scratch/small/NAME: all of the pipeline; with --record tests/portable/NAME.md5
 """
 
+import math
 import os
 import re
 import shutil
 import subprocess
 import sys
+from copy import deepcopy
 from pathlib import Path
 
 import yaml
@@ -101,16 +103,20 @@ def overlaid(folder):
     return merged(load(folder / "params.yaml"), over, path)
 
 
-def merged(tree, over, place):
-    """A tree with the values of `over`: mapping into mapping, anything else in place of what was there."""
+def merged(tree, over, place, fixed=math.inf):
+    """A tree with the values of `over`: mapping into mapping, anything else in place of what was there.
+
+    As many levels deep as `fixed`, it has no keys but those of the tree.
+    """
     if not isinstance(tree, dict) or not isinstance(over, dict):
         if isinstance(tree, dict) or isinstance(over, dict):
             raise ValueError(f"{place}: found {over!r}, where params.yaml has {tree!r:.100}")
-        return over
+        return deepcopy(over)
     for key in over:
-        if key not in tree:
+        if key not in tree and fixed > 0:
             raise ValueError(f"{place}: {key}: is not in params.yaml; known: {', '.join(map(str, tree))}")
-    return tree | {key: merged(tree[key], over[key], f"{place}: {key}") for key in over}
+    below = {key: merged(tree.get(key, over[key]), over[key], f"{place}: {key}", fixed - 1) for key in over}
+    return tree | below
 
 
 def repro(place):

@@ -39,8 +39,7 @@ def main():
         name: [*differences(stage, lock[name], params, known)] if name in lock else NEVER
         for name, stage in stages.items()
     }
-    found = [*told(lines)]
-    found += [f"{path}: in git, but made by no stage; delete it" for path in orphans(made(lock))]
+    found = [f"{path}: in git, but made by no stage; delete it" for path in orphans(made(lock))]
     found += nowhere(live)
     found += forged(made(live))
     found += [f"{file}: code of a stage, is not in git" for file in untracked()]
@@ -50,8 +49,9 @@ def main():
     gone = [name for name in lock if name not in stages]
     if gone:
         print(f"only in dvc.lock: {gone[0]}, {len(gone)} stages in all; python -m tools.prune deletes them")
-    print(*found, total(stages, lines, len(found)), sep="\n")
-    sys.exit(bool(found))
+    count = sum(map(len, lines.values())) + len(found)
+    print(*told(lines), *found, total(stages, lines, count), sep="\n")
+    sys.exit(bool(count))
 
 
 def total(stages, lines, found):

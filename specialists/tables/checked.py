@@ -77,7 +77,7 @@ def _places(tree):
 
 
 def _second(tree):
-    """A second generation has a first one in the table, and settings."""
+    """A second generation has a first one in the table, its settings, and a place of its own."""
     table = tree["table"]
     for axis in ("generalists", "methods"):
         for row in table.get(f"{axis}_again", []):
@@ -87,6 +87,23 @@ def _second(tree):
                     f"known: {listed(table[axis])}"
                 )
             _row(tree, f"table.{axis}_again", again(row), "methods")
+            _equal(tree["methods"], row, again(row))
+    named = {f"table.{axis}": table[axis] for axis in ("generalists", "methods")} | {
+        "method": [tree["method"]]
+    }
+    for place, rows in named.items():
+        if second := [row for row in rows if row.endswith(again(""))]:
+            raise ValueError(
+                f"params.yaml: {place}: {second[0]!r} is a second generation; table.methods_again or "
+                "table.generalists_again names the first"
+            )
+
+
+def _equal(methods, *rows):
+    file = source(rows[0], methods[rows[0]], "methods")
+    first, second = (methods[row] | {"method": file} for row in rows)
+    if first != second:
+        raise ValueError(f"params.yaml: methods.{rows[1]}: {second}, expected that of {rows[0]}: {first}")
 
 
 def takes_k(file):

@@ -1,6 +1,6 @@
 """Averages of weights: training wanders at its end, and the mean of its steps lies in the middle.
 
-After Izmailov et al., 2018.
+After Izmailov et al., 2018. Unlike theirs, the statistics of norms are averaged too, not measured again.
 """
 
 import math

@@ -19,6 +19,8 @@ NOTHING = SimpleNamespace(grid=(1, 1), channels=0)  # eyes that see no more than
 
 def prepare(data, settings, folder):
     """Fill an empty folder; returns the numbers of boxes and answers, and what is known without looking."""
+    if settings.vectors:
+        raise ValueError(f"params.yaml: features.vectors: {settings.vectors!r}: vqa2_questions takes none")
     asked = {split: joined(data.root, split) for split in official.SPLITS}
     ids = sorted({each.image for questions, _ in asked.values() for each in questions})
     columns, about = learned(asked, ids, data, settings)
