@@ -11,7 +11,7 @@ from specialists.data.vqa2.read import Words
 from specialists.networks import ban, box_san, boxes, butd, cti, network, question_only
 from specialists.networks.portable import plain
 from tests.conftest import ROOT
-from tools.lay import laid
+from tools import small
 
 WORDS, ANSWERS, CHANNELS = 30, 20, 16
 HEAD = {"classifier_hidden": 24, "activation": "relu", "dropout": 0.3}
@@ -135,7 +135,7 @@ def test_bottom_up_top_down_is_the_published_network():
 def published():
     """Row of params.yaml -> its network at the papers' sizes, as pipelines/vqa2/real.yaml lays them over."""
     folder = ROOT / "pipelines/vqa2"
-    rows = laid(load(folder / "params.yaml"), load(folder / "real.yaml"))["networks"]
+    rows = small.merged(load(folder / "params.yaml"), load(folder / "real.yaml"), "real", 1)["networks"]
     return {
         row: counted(settings | {"network": settings.get("network", row)}) for row, settings in rows.items()
     }

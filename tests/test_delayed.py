@@ -10,7 +10,7 @@ from specialists.answers.ensemble import Ensemble
 from specialists.training import memory
 from specialists.training.budget import Budget
 from specialists.training.loop import fit, plain
-from stages.mixed import Half
+from stages.mixed import Cast
 
 ROWS = 13
 
@@ -105,7 +105,7 @@ def test_scaled_gradients_end_where_plain_ones_do(tmp_path):
 def test_a_step_in_fp16_that_overflows_is_left_out(tmp_path):
     def run(scale):
         torch.manual_seed(0)
-        ensemble = Ensemble([Half(Member().float())])
+        ensemble = Ensemble([Cast(Member().float(), half=True)])
         before = [each.clone() for each in ensemble.parameters()]
         data, scaler = Points(), GradScaler("cpu", init_scale=scale)
         data.x = data.x.float()
@@ -119,7 +119,7 @@ def test_a_step_in_fp16_that_overflows_is_left_out(tmp_path):
 
 
 def test_in_fp16_a_network_keeps_its_own_loss():
-    half, x = Half(Member(cost=0.5).float()), torch.ones(2, 3)
+    half, x = Cast(Member(cost=0.5).float(), half=True), torch.ones(2, 3)
     half(x)
     assert half.extra.item() == pytest.approx(0.5 * half.member(x).square().mean().item(), rel=0.01)
 
