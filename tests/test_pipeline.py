@@ -329,7 +329,7 @@ def bind():
             builder(row, shape, told=row == tree.get("singles", {}).get("teacher"))()
     logits = torch.zeros(2, 1, 5)
     given = {"task_MB": logits[..., 0], "logits_MBC": logits, "teacher_MBC": logits, "k": 1}
-    given |= {"generator": None, "task": label}
+    given |= {"generator": None, "task": label, "done": torch.zeros(())}
     for method in map(Method, tree["methods"]):
         assert not method.trains or method.loss(**given)[1].shape == (2, 1)
 
