@@ -117,6 +117,7 @@ def ours(build, budget, batches, row, compiled):
             k=K,
             generator=generator,
             task=label,
+            done=torch.zeros(()),
         )
 
     data = SimpleNamespace(rows=lambda split: position_B)

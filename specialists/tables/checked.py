@@ -88,9 +88,8 @@ def _second(tree):
                 )
             _row(tree, f"table.{axis}_again", again(row), "methods")
             _equal(tree["methods"], row, again(row))
-    named = {f"table.{axis}": table[axis] for axis in ("generalists", "methods")} | {
-        "method": [tree["method"]]
-    }
+    named = {"table.generalists": table["generalists"], "table.methods": table["methods"]}
+    named["method"] = [tree["method"]]
     for place, rows in named.items():
         if second := [row for row in rows if row.endswith(again(""))]:
             raise ValueError(
