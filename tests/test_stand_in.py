@@ -143,7 +143,8 @@ def test_its_workers_end_when_it_is_killed(tmp_path):
         ({"world": {"train_images": 0}}, "world: train_images: 0 is out of range: 1 to 999999"),
         (
             {"format": "coco"},
-            "data.format: 'coco' is unknown; known: cifar100, clevr, clevr_pixels, pictures, vqa2",
+            "data.format: 'coco' is unknown; known: "
+            "cifar100, clevr, clevr_pixels, pictures, vqa2, vqa2_questions",
         ),
         ({"format": "cifar100"}, "world.height: unknown key; known: seed, train_images, test_images"),
     ],
