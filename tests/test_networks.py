@@ -11,6 +11,7 @@ import yaml
 from specialists.answers.ensemble import Ensemble
 from specialists.base import runtime
 from specialists.networks import builder, mlp, network, resnet20, san
+from tests.conftest import needs_bf16
 
 GRID, F, WORDS, ANSWERS = [3, 4], 8, 11, 5
 SMALL = {"blocks": 1, "width": 4, "embedding": 6, "lstm": 7, "pool": "last"}
@@ -125,7 +126,9 @@ def test_the_papers_san_has_four_and_a_half_million_parameters():
     assert 4.4e6 < stem + question + attention + answer < 4.6e6
 
 
-@pytest.mark.parametrize(("mode", "close"), [("portable", 1e-6), ("fast", 0.05)])
+@pytest.mark.parametrize(
+    ("mode", "close"), [("portable", 1e-6), pytest.param("fast", 0.05, marks=needs_bf16)]
+)
 def test_members_answer_side_by_side(monkeypatch, mode, close):
     """In fp32, or in bf16, which has eight bits of mantissa."""
     monkeypatch.setattr(runtime, "_mode", mode)

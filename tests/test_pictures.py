@@ -47,7 +47,10 @@ def prepared(folder):
 
 
 def test_networks_answer_by_what_eyes_learned_to_see(prepared, tmp_path):
-    """On pictures of report, where a blind guess of the colour is right in 4 of 10."""
+    """On pictures of report, where a blind guess of the colour is right in 4 of 10.
+
+    Twelve seeds, on processors with other sums, had 83 to 100 %.
+    """
     torch.manual_seed(0)
     network = butd.Network(*prepared.shape, dropout=0.0, attention_dropout=0.0, **SIZES)
 
@@ -56,7 +59,7 @@ def test_networks_answer_by_what_eyes_learned_to_see(prepared, tmp_path):
     rows = prepared.rows("report")
     rows = rows[prepared.groups(rows) == prepared.group_names.index("color")]
     found = metrics.accuracy(answer(ensemble, prepared, rows), prepared.targets(rows), prepared.task)
-    assert len(rows) == 60 and found["top1"] > 90
+    assert len(rows) == 60 and found["top1"] > 75
 
 
 def test_what_networks_read(folder, prepared):

@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from specialists.networks import portable
-from tests.conftest import ROOT
+from tests.conftest import ROOT, needs_bf16
 
 EMULATED = ("EPYC-Milan", "Haswell-noTSX")  # without AVX-512; of two vendors
 PARTS = ("products", "convolutions")
@@ -100,6 +100,7 @@ def test_plain_layers_are_torchs_own_and_ours_after_them():
     assert type(layer(x).grad_fn).__name__ == "_LinearBackward"
 
 
+@needs_bf16
 def test_in_bf16_the_layers_are_torchs_own():
     linear, lstm, x = portable.Linear(3, 2), portable.LSTM(3, 2), torch.randn(4, 5, 3)
     with torch.autocast("cpu", torch.bfloat16):
