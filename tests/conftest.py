@@ -54,7 +54,8 @@ def environment(**more):
 
 def installed(folder):
     """Let the scripts of a clone find that nothing needs to be installed."""
-    (folder / ".venv").mkdir()
+    (folder / ".venv/bin").mkdir(parents=True)
+    (folder / ".venv/bin/dvc").symlink_to(shutil.which("dvc"))
     (folder / ".venv/made-from").write_text(
         (folder / "requirements.txt").read_text() + (folder / "pyproject.toml").read_text()
     )

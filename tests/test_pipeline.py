@@ -147,27 +147,35 @@ def stale(folder):
     return set(json.loads(run(folder, "dvc", "status", "--json").stdout)) - {"code"}
 
 
-SOFT = '''"""SOFT: all members learn an example, those to which it is cheap the most."""
-
-
-def loss(task_MB, k, *, warmth: float):
-    share_MB = (-task_MB.detach() / warmth).softmax(0)
-    return (share_MB * task_MB).sum(0), share_MB >= share_MB.topk(k, 0).values[-1]
-'''
+def example(page, word):
+    """The Python of a page in which a word stands."""
+    blocks = re.findall(r"^```python\n(.*?)^```", (ROOT / page).read_text(), re.DOTALL | re.MULTILINE)
+    (found,) = (block for block in blocks if word in block)
+    return found
 
 
 SEEN = ("question@san", "specialties@san", "paired@san")  # what looks at the cells of a network
 
 
 def test_a_new_method_is_one_file_and_its_params_and_makes_no_number_stale(clone):
-    (clone / "specialists/methods/soft.py").write_text(SOFT)
-    edit(clone, lambda params: params["methods"].update(soft={"warmth": 0.5}))
+    (clone / "specialists/methods/soft.py").write_text(example("README.md", "Soft: "))
+    edit(clone, lambda params: params["methods"].update(soft={"sharpness": 2.0}))
     edit(clone, lambda params: params["table"]["methods"].append("soft"))
     run(clone, "dvc", "repro", "code")
     new = {"specialize@san-soft-1-0", "evaluate@san-soft-1-0"}
     assert stale(clone) == new | {"report", *SEEN, "plots", "track"}
     run(clone, "dvc", "repro", "--quiet", "report")
     assert "| SAN | SOFT | 1 |" in (clone / "metrics/table.md").read_text()
+
+
+def test_a_new_network_is_one_file_and_its_params_and_makes_no_number_stale(clone):
+    (clone / "specialists/networks/bag.py").write_text(example("docs/own_network.md", "Bag: "))
+    edit(clone, lambda params: params["networks"].update(bag={"size": 8}))
+    edit(clone, lambda params: params["table"]["networks"].append("bag"))
+    run(clone, "dvc", "repro", "code")
+    assert stale(clone) - {"report", "plots", "track"} == {each for each in stale(clone) if "@bag" in each}
+    run(clone, "dvc", "repro", "--quiet", "base@bag-0-0", "evaluate_generalists@bag-ie-0")
+    assert read(clone / "metrics/cells/bag-ie-s0.json")["report"]["top1"] > 0
 
 
 def rewrite(path, old, new):

@@ -24,6 +24,9 @@ log = open(os.environ["LOG"], "a", buffering=1)
 if name == "--json":
     print('{{"a": []}}')
     sys.exit()
+if name == os.getenv("SAME"):
+    print(f"Stage '{{name}}' didn't change, skipping")
+    sys.exit()
 log.write(f"begin {{name}}\\n")
 try:
     print(f"Running stage '{{name}}':\\n> python -m stages.{{name}}\\n{{name}} epoch 1/1", flush=True)
@@ -111,6 +114,28 @@ def test_each_stage_has_a_line_and_advice_of_dvc_has_none(folder, monkeypatch, c
     ]
     assert said[1::2] == [f"{name} epoch 1/1" for name in ("a", "c", "b", "d", "track")]
     assert said[0].endswith("(30 s of training left)") and "left" not in said[-2]
+
+
+def test_a_stage_that_dvc_passes_over_is_said_and_did_not_run(folder, monkeypatch, capsys):
+    """As `track` in a fresh clone, where all numbers come out as in git and MLflow is empty."""
+    monkeypatch.chdir(folder)
+    monkeypatch.setenv("SAME", "track")
+    (every := work(folder, 1)).do()
+    assert capsys.readouterr().out.splitlines()[-1] == "[ 5/5] track: nothing to do"
+    assert every.ran == {"a", "b", "c", "d"} and set(every.took) == {"a", "b", "c", "d", "track"}
+
+
+def test_what_did_not_run_is_shown_in_mlflow(folder, monkeypatch, capfd):
+    monkeypatch.chdir(folder)
+    (folder / "stages").mkdir()
+    (folder / "stages/track.py").write_text("print('in MLflow')")
+    reproduce.show({"a", "track"})
+    assert capfd.readouterr().out == "in MLflow\n"
+    reproduce.show({"a"})
+    assert capfd.readouterr().out == ""
+    (folder / "stages/track.py").write_text("raise SystemExit(1)")
+    with pytest.raises(ValueError, match="^track: failed"):
+        reproduce.show({"track"})
 
 
 def test_on_a_terminal_what_is_running_stands_below(folder, monkeypatch, capsys):

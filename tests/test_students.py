@@ -38,7 +38,7 @@ from specialists.students import modalities, sight
 from specialists.students.distillation import distill
 from specialists.tables import students
 from specialists.tracking import pipeline
-from tests.conftest import ROOT, checkout, copied, edit, run, stage, tool
+from tests.conftest import ROOT, checkout, copied, edit, installed, run, stage, tool
 from tests.test_pipeline import executed
 from tests.test_reliability import outputs
 from tests.test_verify import forge, verdict
@@ -437,9 +437,7 @@ def test_the_champion_answers_from_the_registry_and_refuses_in_one_line(finished
 def test_reproduce_fills_an_mlflow_that_is_empty_though_nothing_is_to_be_computed(clone):
     top = checkout(clone)
     (top / "mlflow.db").unlink()
-    (top / ".venv").mkdir()  # which then is not made
-    made_from = [(top / name).read_bytes() for name in ("requirements.txt", "pyproject.toml")]
-    (top / ".venv/made-from").write_bytes(b"".join(made_from))
+    installed(top)
     done = run(top, "./reproduce", "pipelines/students")
     assert executed(done) == [] and "models:/student@champion is version 1" in done.stdout
     client = MlflowClient(mlflow(clone))
@@ -467,5 +465,5 @@ def test_whoever_loads_the_champion_is_told_what_to_ask_and_what_to_install(fini
     assert info.signature.outputs.input_names() == ["answer", "probability", "runners_up"]
     folder = Path(download_artifacts(info.model_uri))
     assert "red cubes" in (folder / info.saved_input_example_info["artifact_path"]).read_text()
-    installed = (folder / "requirements.txt").read_text()
-    assert "onnxruntime==" in installed and "torch" not in installed
+    needed = (folder / "requirements.txt").read_text()
+    assert "onnxruntime==" in needed and "torch" not in needed

@@ -1,11 +1,10 @@
 """python -m tools.compare OLD_ROW NEW_ROW
 
-Two rows of the table, for instance san-ie_plus and san-mcl_kd-k1, on the same examples of report under the
-same seeds; `cell` is the cell lane, with its one seed. The interval of 95 % is for other examples and, with
-several seeds, for other seeds (specialists/tables/paired.py). A difference whose interval leaves out 0 is
-*beyond* noise. With one seed that is the noise of examples alone, not that of training. Last stand mean and
-standard deviation over seeds, and how many seeds have the sign of the mean. Answers are kept as fp16, so some
-mean may differ from the table's by a few hundredths.
+Two rows, example by example, with an interval: for instance san-ie_plus and san-mcl_kd-k1, on the same
+examples of report under the same seeds; `cell` is the cell lane, with its one seed. The interval of 95 % is
+for other examples and, with several seeds, for other seeds (specialists/tables/paired.py). A difference whose
+interval leaves out 0 is *beyond* noise. With one seed that is the noise of examples alone, not that of
+training. Last stand mean and standard deviation over seeds, and how many seeds have the sign of the mean.
 
 reads   dvc.lock, metrics/table.json, params: table.seeds; data/features, models/answers of both rows
 writes  nothing
@@ -45,7 +44,8 @@ def main(old_row: str, new_row: str):
         {n: np.stack([each[n] for each in found[row]]) for n in NUMBERS} for row in (old_row, new_row)
     )
     examples = old["top1"].shape[1]
-    print(f"{examples} examples of report, seeds {', '.join(map(str, seeds))}\n")
+    print(f"{examples} examples of report, seeds {', '.join(map(str, seeds))}; answers kept in fp16, so a")
+    print("mean may differ from the table's by a few hundredths\n")
     print(f"| | {old_row} | {new_row} | difference | 95 % | | over seeds |\n|---|---|---|---|---|---|---|")
     for number, title in NUMBERS.items():
         print(f"| {title} | {' | '.join(line(old[number], new[number], 3 if number == 'nll' else 2))} |")

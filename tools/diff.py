@@ -1,6 +1,6 @@
 """python -m tools.diff OLD NEW
 
-The table of this folder's pipeline at two revisions or experiments, as markdown for a review: what top-1 and
+The table at two revisions or experiments: as markdown for a review, of this folder's pipeline, what top-1 and
 oracle were, are, and by how much they differ. NEW may be `.`, the files as they are; an experiment goes by
 the name that `dvc exp show` prints. The row `cell` is that of the cell lane, of any two methods. After a
 difference stands half of its interval of 95 %, paired over seeds (specialists/tables/paired.py): what is

@@ -140,7 +140,7 @@ def of_clevr(root):
 def of_vqa(root):
     for split in vqa_official.SPLITS:
         vqa_prepare.joined(root, split)
-    for path in root.glob("*.tsv"):
+    for path in root.glob("boxes/*.tsv"):
         for _ in tsv.images(path, 0):
             pass
 

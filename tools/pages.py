@@ -93,16 +93,15 @@ def linked(root, folder):
 
 
 def origin(folder):
-    """The machines that computed the numbers of a table, and the time that training took."""
-    files = [
-        path for part in ("base", "cells") for path in (folder / f"metrics/environment/{part}").glob("*.json")
+    """The machines that computed the numbers of a pipeline, and the time of stages that train or measure."""
+    ran = [
+        read_json(path) for path in folder.glob("metrics/environment/**/*.json") if path.name != "bench.json"
     ]
-    if not files:
+    if not ran:
         return ""
-    ran = [read_json(path) for path in files]
     machines = sorted({machine(each) for each in ran})
     hours = sum(each["wall_seconds"] for each in ran) / 3600
-    return f"\nComputed on {' and '.join(machines)}: {hours:.1f} hours of one thread.\n"
+    return f"\nComputed on {' and '.join(machines)}: {hours:.1f} hours of one thread, mostly training.\n"
 
 
 def machine(environment):

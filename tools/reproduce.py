@@ -27,12 +27,12 @@ from specialists.tracking import pipeline
 from tools import heal
 
 ROOT = Path(__file__).resolve().parents[1]
-BEGUN = re.compile(r"Running stage '(.+)':|Stage '(.+)' is cached - skipping run")
-SILENT = re.compile(
-    "$|> python -m |(Updating|Generating) lock|Stage '.+' didn't change|Use `dvc push`|Data and pipelines are"
-)
+BEGUN = re.compile(r"Running stage '.+':|Stage '.+' (is cached - skipping run|didn't change)")
+NOT_RUN = {"is cached - skipping run": ": from DVC cache", "didn't change": ": nothing to do"}
+SILENT = re.compile("$|> python -m |(Updating|Generating) lock|Use `dvc push`|Data and pipelines are")
 ADVICE = "To track the changes with git, run:"  # and what DVC says after it
 TIMED = ("cost", "mixed", "published", "routing")  # stages that measure time
+MLFLOW = (("track",), ("register", "student"))  # stages that write there alone, and their arguments
 STAND_IN = "data/stand_in"
 NAMED = 4  # files that differ, in the last line
 
@@ -61,19 +61,18 @@ def main(folder: str):
     Work({"code": stages["code"]}, before, 1).do()  # the stage that decides what is stale
     stale = json.loads(output("dvc", "status", "--json")).keys() - {"code"}
     todo = {name: stage for name, stage in stages.items() if name in stale or before[name] & stale}
-    Work(todo, before, int(jobs)).do()
-    if "track" not in todo:  # a fresh clone has nothing in MLflow, and nothing for DVC to do about it
-        shown("track")
-    if "register" in stages and "register" not in todo:
-        shown("register", "student")
+    work = Work(todo, before, int(jobs))
+    work.do()
+    show(stages.keys() - work.ran)
     output(sys.executable, "-m", "tools.pages", folder=ROOT)
     print(verdict(folder))
 
 
-def shown(stage, *words):
-    """Run a stage although DVC sees nothing to do, and show its warnings."""
-    if subprocess.run([sys.executable, "-m", f"stages.{stage}", *words]).returncode:
-        raise ValueError(f"{stage}: failed, see above")
+def show(names):
+    """What is not in MLflow yet: in a fresh clone it is empty, though DVC sees the numbers of dvc.lock."""
+    for stage, *words in MLFLOW:
+        if stage in names and subprocess.run([sys.executable, "-m", f"stages.{stage}", *words]).returncode:
+            raise ValueError(f"{stage}: failed, see above")
 
 
 def verdict(folder):
@@ -98,6 +97,7 @@ class Work:
         self.recorded = {name: recorded(stage) for name, stage in stages.items()}
         self.jobs, self.screen = jobs, sys.stdout.isatty()
         self.running, self.took = {}, {}  # name -> (its process, when it began); -> seconds, when done
+        self.ran = set()  # names, without those for which DVC saw nothing to do
 
     def do(self):
         waiting, failed, futures = self.queue(), [], {}
@@ -147,7 +147,9 @@ class Work:
             for line in map(str.rstrip, process.stdout):
                 advice = advice or line == ADVICE
                 if begun := BEGUN.match(line):
-                    self.say(f"{place}{name}{': from DVC cache' if begun[2] else self.left()}")
+                    self.say(f"{place}{name}{NOT_RUN[begun[1]] if begun[1] else self.left()}")
+                    if not begun[1]:
+                        self.ran.add(name)
                 elif not advice and not SILENT.match(line):
                     self.say(line)
         if not process.returncode:

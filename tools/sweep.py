@@ -1,9 +1,10 @@
 """python -m tools.sweep [--row ROW]
 
-What the experiments on the current commit computed, as markdown: a line for each combination of the params
-that differ between them, but for `seed`; mean and standard deviation over seeds; the best on select first,
-where choices are made. The other numbers are of report. They are those of the cell that network, method and k
-choose, with --row of a row of the table, which has seeds of its own. A failed experiment has left nothing.
+What experiments computed, a line for each combination of params: of those on the current commit, as markdown,
+the params that differ between them, but for `seed`; mean and standard deviation over seeds; the best on
+select first, where choices are made. The other numbers are of report. They are those of the cell that
+network, method and k choose, with --row of a row of the table, which has seeds of its own. A failed
+experiment has left nothing.
 
 reads   from git: params.yaml, dvc.lock and metrics/ of HEAD's experiments
 writes  nothing
