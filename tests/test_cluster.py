@@ -389,6 +389,15 @@ def test_what_is_joined_answers_and_is_not_private(tmp_path, monkeypatch):
     assert placing.cluster() == ""
 
 
+def test_of_a_remote_that_fails_the_line_about_a_file_has_the_reason():
+    counted = "ERROR: failed to push data to the cloud - 2 files failed to upload"
+    reason = "ERROR: failed to transfer '18' - [Errno 28] No space left on device: 'a' -> 'b'"
+    assert placing.said_of("pushing", f"cut ' - [Errno 28]\n{counted}\n{reason}\n{counted}\n") == reason
+    assert placing.said_of("fetching", f"{counted}\n") == counted
+    assert placing.said_of("the stage", f"{reason}\nthe data are wrong\n") == "the data are wrong"
+    assert placing.said_of("the stage", "\n") == "it said nothing"
+
+
 @pytest.mark.parametrize(
     ("row", "message"),
     [

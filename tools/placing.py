@@ -22,6 +22,7 @@ CURRENT = Path("/tmp/ray/ray_current_cluster")
 HERE, PATIENCE = "127.0.0.1", 5  # seconds, for a head on another machine
 REMOTE = ("fetching", "pushing")  # what fails for every stage if it fails for one
 REPEATED = re.compile("ERROR: failed to reproduce ")
+COUNTED = re.compile("files? failed to (up|down)load$")  # after a line for each, with the reason
 RETRIES = 5  # of a stage whose node died
 REST = 9  # dvc.lock is written in a tenth of the time at most: 1,000 entries take seconds
 # Ray reports to nobody, ends what a worker has started, and alone on a machine listens on loopback only.
@@ -238,10 +239,12 @@ class Placed(Work):
 
 
 def said_of(what, said):
-    """The line that tells most: of a stage its last, of DVC's remote the first error."""
+    """The line that tells most: of a stage its last, of DVC's remote the first error, best that of a file."""
     lines = [line.strip() for line in said.splitlines() if line.strip() and not REPEATED.match(line)]
     errors = [line for line in lines if line.startswith("ERROR")]
-    return (errors[0] if errors and what in REMOTE else (lines or ["it said nothing"])[-1])[:300]
+    if errors and what in REMOTE:
+        return next((line for line in errors if not COUNTED.search(line)), errors[0])[:300]
+    return (lines or ["it said nothing"])[-1][:300]
 
 
 def beside(kept):
