@@ -25,7 +25,7 @@ from specialists.tables.table import over, shown
 from specialists.tracking import cells, pipeline
 from tools.diff import verdict
 
-BRINGS = "dvc checkout data/features models/answers brings it, or dvc pull, or ./reproduce"
+BRINGS = "dvc checkout data/features models/answers brings it, after dvc fetch, or ./reproduce"
 NUMBERS = {"top1": "top-1", "oracle": "oracle", "single": "single", "nll": "NLL"}
 
 
