@@ -128,6 +128,7 @@ def test_a_stage_that_dvc_passes_over_is_said_and_did_not_run(folder, monkeypatc
 def test_what_did_not_run_is_shown_in_mlflow(folder, monkeypatch, capfd):
     monkeypatch.chdir(folder)
     (folder / "stages").mkdir()
+    (folder / "stages/__init__.py").touch()
     (folder / "stages/track.py").write_text("print('in MLflow')")
     reproduce.show({"a", "track"})
     assert capfd.readouterr().out == "in MLflow\n"
