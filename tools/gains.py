@@ -7,7 +7,6 @@ from specialists.base.files import read_json
 from specialists.tables.rows import name
 
 # Pipeline -> what it is called here. A row of a method that shares features has a control that shares them.
-UNTRAINED = "vgg17"  # too far from convergence to tell: in the table, not in the picture
 TABLES = {
     "pipelines/table1": "Table 1",
     ".": "Table 1 in small",
@@ -15,6 +14,7 @@ TABLES = {
     "pipelines/cifar100": "Table 4",
     "pipelines/cifar100_vgg17": "Table 4",
 }
+UNTRAINED = "vgg17"  # too far from convergence to tell: in the table, not in the picture
 METHODS = {"mcl_kd": ("MCL-KD", "ie_plus"), "mcl_kd_fs": ("MCL-KD+FS", "ie_plus_fs")}
 HEAD = ["table", "network", "method", "k", "seeds", "over IE", "over its control", "the paper, over IE"]
 
