@@ -2,6 +2,7 @@
 
 import fcntl
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -44,6 +45,18 @@ files = [getattr(module, "__file__", None) for module in list(sys.modules.values
 params = sys.modules.get("specialists.base.params")
 json.dump([files, [*params.seen()] if params else []], open(seen, "w"))
 """
+
+
+def blocks(page, language):
+    """The code of a page, README.md or one of docs/."""
+    text = (ROOT / page).read_text()
+    return re.findall(rf"^```{language}\n(.*?)^```", text, re.DOTALL | re.MULTILINE)
+
+
+def example(page, word):
+    """The Python of a page in which a word stands."""
+    (found,) = (block for block in blocks(page, "python") if word in block)
+    return found
 
 
 def environment(**more):

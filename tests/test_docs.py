@@ -8,12 +8,8 @@ import time
 import pytest
 from mlflow import MlflowClient
 
-from tests.conftest import ROOT, edit, environment, installed, run, tool
+from tests.conftest import ROOT, blocks, edit, environment, installed, run, tool
 from tests.test_pipeline import stale
-
-
-def blocks(page):
-    return re.findall(r"^```sh\n(.*?)^```", (ROOT / "docs" / page).read_text(), re.DOTALL | re.MULTILINE)
 
 
 def shell(folder, script):
@@ -33,7 +29,7 @@ def names(folder):
 
 def test_experiments(clone, monkeypatch):
     monkeypatch.setenv("COLUMNS", "200")
-    start, show, beside, views, *_ = blocks("experiments.md")
+    start, show, beside, views, *_ = blocks("docs/experiments.md", "sh")
     sweep = "-S method=ie,mcl,cmcl,mcl_kd -S k=1,2,3"
     assert sweep in start
     fewer = "-S method=ie,mcl_de -S k=2"  # of which one fails
@@ -76,7 +72,7 @@ def test_experiments(clone, monkeypatch):
 
 
 def test_many_cells_at_once(clone):
-    *_, parallel, by_hand = blocks("experiments.md")
+    *_, parallel, by_hand = blocks("docs/experiments.md", "sh")
     installed(clone)
     edit(clone, lambda tree: tree["specialize"].update(epochs=1))
     assert "JOBS=8" in parallel  # more than two generalists and three specialists
@@ -88,7 +84,7 @@ def test_many_cells_at_once(clone):
 
 
 def test_review(clone):
-    verify, diff, pictures, cause, recompute = blocks("review.md")
+    verify, diff, pictures, cause, recompute = blocks("docs/review.md", "sh")
     run(clone, "git", "branch", "--move", "main")
     run(clone, "git", "switch", "--quiet", "--create", "change")
     assert " 0 differences" in shell(clone, verify).splitlines()[-1]

@@ -1,18 +1,15 @@
 """The README's lines for a training loop of one's own, as they stand there."""
 
 import itertools
-import re
 
 import torch
 from torch import nn
 
 from specialists.answers import label
 from specialists.methods import mcl_kd
-from tests.conftest import ROOT
+from tests.conftest import example
 
-PAGE = (ROOT / "README.md").read_text()
-BLOCKS = re.findall(r"^```python\n(.*?)^```", PAGE, re.DOTALL | re.MULTILINE)
-(LINES,) = (block for block in BLOCKS if "import mcl_kd" in block)
+LINES = example("README.md", "import mcl_kd")
 
 
 def test_the_lines_of_the_readme_are_the_best_of_all_assignments():

@@ -47,19 +47,17 @@ def prepared(folder):
 
 
 def test_networks_answer_by_what_eyes_learned_to_see(prepared, tmp_path):
-    """On pictures of report, where a blind guess of the colour is right in 4 of 10.
-
-    Twelve seeds, on processors with other sums, had 83 to 100 %.
-    """
+    """On pictures of report, where a blind guess of the colour is right in 4 of 10."""
     torch.manual_seed(0)
     network = butd.Network(*prepared.shape, dropout=0.0, attention_dropout=0.0, **SIZES)
 
-    ensemble, budget = Ensemble([network]), Budget(epochs=20, batch=32, lr=0.01)
+    # After 20 epochs seed and processor decide: 77 to 100 % with six seeds; after 40 epochs 92 to 100 %.
+    ensemble, budget = Ensemble([network]), Budget(epochs=40, batch=32, lr=0.01)
     fit(ensemble, prepared, plain(prepared.task), budget, 0, tmp_path / "shapes-0.pt")
     rows = prepared.rows("report")
     rows = rows[prepared.groups(rows) == prepared.group_names.index("color")]
     found = metrics.accuracy(answer(ensemble, prepared, rows), prepared.targets(rows), prepared.task)
-    assert len(rows) == 60 and found["top1"] > 75
+    assert len(rows) == 60 and found["top1"] > 90
 
 
 def test_what_networks_read(folder, prepared):

@@ -24,7 +24,7 @@ from specialists.tables import students
 from specialists.tables.rows import Table, cell, name
 from specialists.tracking import code
 from specialists.training.budget import Budget
-from tests.conftest import ROOT, checkout, edit, run, tool
+from tests.conftest import ROOT, checkout, edit, example, run, tool
 from tools import copies, small
 
 PIPELINES = [ROOT, *sorted(path.parent for path in ROOT.glob("pipelines/*/params.yaml"))]
@@ -145,13 +145,6 @@ def test_a_folder_with_params_is_a_pipeline_that_takes_equal_stages_from_the_cac
 
 def stale(folder):
     return set(json.loads(run(folder, "dvc", "status", "--json").stdout)) - {"code"}
-
-
-def example(page, word):
-    """The Python of a page in which a word stands."""
-    blocks = re.findall(r"^```python\n(.*?)^```", (ROOT / page).read_text(), re.DOTALL | re.MULTILINE)
-    (found,) = (block for block in blocks if word in block)
-    return found
 
 
 SEEN = ("question@san", "specialties@san", "paired@san")  # what looks at the cells of a network

@@ -130,13 +130,14 @@ def test_what_did_not_run_is_shown_in_mlflow(folder, monkeypatch, capfd):
     (folder / "stages").mkdir()
     (folder / "stages/__init__.py").touch()
     (folder / "stages/track.py").write_text("print('in MLflow')")
-    reproduce.show({"a", "track"})
+    made, track = {"cmd": "python -m stages.a", "outs": ["a.txt"]}, {"cmd": "python -m stages.track"}
+    reproduce.show({"a": made, "track": track})
     assert capfd.readouterr().out == "in MLflow\n"
-    reproduce.show({"a"})
+    reproduce.show({"a": made})
     assert capfd.readouterr().out == ""
     (folder / "stages/track.py").write_text("raise SystemExit(1)")
     with pytest.raises(ValueError, match="^track: failed"):
-        reproduce.show({"track"})
+        reproduce.show({"track": track})
 
 
 def test_on_a_terminal_what_is_running_stands_below(folder, monkeypatch, capsys):
