@@ -7,6 +7,7 @@ products than networks.portable.LONGEST.
 
 import hashlib
 import os
+import pickle
 import sys
 from functools import partial
 from pathlib import Path
@@ -17,6 +18,7 @@ from specialists.base import portable  # noqa: E402
 
 os.environ.update(portable.VARIABLES)
 
+import h5py  # noqa: E402
 import numpy as np  # noqa: E402
 import torch  # noqa: E402
 
@@ -25,7 +27,9 @@ from specialists.answers.ensemble import Ensemble, mean  # noqa: E402
 from specialists.base.runtime import Compute, setup  # noqa: E402
 from specialists.data.clevr.render import render  # noqa: E402
 from specialists.data.clevr.world import World, scene  # noqa: E402
+from specialists.data.pictures import listed  # noqa: E402
 from specialists.data.records import Place  # noqa: E402
+from specialists.data.vqa2 import hdf5, read, vocabulary  # noqa: E402
 from specialists.eyes import scene_cnn  # noqa: E402
 from specialists.methods import cmcl, mcl, mcl_kd, mcl_kd_annealed  # noqa: E402
 from specialists.networks import ban, box_san, butd, mlp, relation, resnet20, resnext101, san, vgg17  # noqa: E402
@@ -201,9 +205,35 @@ def products():
     print("mlp delayed", delayed(of_mlp))
     print("rows", rows())
     print("imitation", imitated())
+    print("published", published())
     for file, settings in ON_BOXES.items():
         network = partial(file.Network, CHANNELS, 30, ANSWERS, embedding=8, question=24, **settings)
         print(file.__name__, trained(network, boxes, KD, "adamax"))
+
+
+def published():
+    """A digest of files as others write them: vectors of words, boxes as HDF5 in both forms, a list."""
+    with TemporaryDirectory() as folder:
+        folder = Path(folder)
+        (path := folder / "vectors.txt").write_text("cube -1 0.5 2e-1\nof 7 8 9\nthe 4 5 6\n")
+        found = [vocabulary.vectors(path, ["cube", "the"])]
+        for name, shape, more in (("fixed", (2, 3), {}), ("any", (6,), {"pos_boxes": [[0, 2], [2, 6]]})):
+            values = np.arange(6 * 4, dtype=np.float32).reshape(*shape, 4)
+            with h5py.File(path := folder / f"{name}.hdf5", "w") as file:
+                for key, array in (
+                    {"image_features": values, "spatial_features": values / 99} | more
+                ).items():
+                    file[key] = array
+            (folder / f"{name}_imgid2idx.pkl").write_bytes(pickle.dumps({7: 0, 5: 1}))
+            found += [array for _, _, *arrays, _ in hdf5.images(path, 0) for array in arrays]
+        (folder / "images").mkdir()
+        for name in ("a.png", "b.txt"):
+            (folder / "images" / name).touch()
+        (folder / "train.csv").write_text("image,question,answer\na.png,Is it?,yes\n")
+        asked, pictures = listed.read(folder)
+        names = [path.name for path in pictures.values()]
+    two = read.Boxes(None, np.array([[0, 3]]), None, {}, read.Words(2), 2).best(3)
+    return digest(*found, np.frombuffer(repr([asked, names, two.boxes]).encode(), np.uint8))
 
 
 def convolutions():
