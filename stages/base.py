@@ -41,7 +41,7 @@ def main(network: str, member: int, seed: int):
     )
     weights = f"models/base/{network}-s{seed}/m{member}.safetensors"
     with replacing(weights.replace(".safetensors", ".npy")) as draft, open(draft, "wb") as file:
-        np.save(file, answer(ensemble, data, data.rows("train"))[0].half().numpy())
+        np.save(file, answer(ensemble, data, data.rows("train"), torch.float16)[0].numpy())
     outputs.write(ensemble, weights, f"base/{name}", {"curve": curve}, seconds, scratch)
 
 

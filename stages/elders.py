@@ -8,6 +8,7 @@ writes  FOLDER/mMEMBER.safetensors, and .npy: its logits on train, fp16
 """
 
 import numpy as np
+import torch
 
 from specialists import data as prepared
 from specialists.answers.ensemble import Ensemble, answer, load, save
@@ -23,9 +24,9 @@ def main(network: str, cell: str, folder: str):
     setup(read("compute", Compute))
     data = prepared.load("data/features")
     ensemble = load(f"models/{cell}.safetensors", builder(network, data.shape))
-    logits_MNC = answer(ensemble, data, data.rows("train"))
+    logits_MNC = answer(ensemble, data, data.rows("train"), torch.float16)
     places = read("table.members", list[int])
-    for m, one, logits_NC in zip(places, ensemble.members, logits_MNC.half().numpy(), strict=True):
+    for m, one, logits_NC in zip(places, ensemble.members, logits_MNC.numpy(), strict=True):
         save(Ensemble([one]), f"{folder}/m{m}.safetensors")
         with replacing(f"{folder}/m{m}.npy") as draft, open(draft, "wb") as file:
             np.save(file, logits_NC)

@@ -1,9 +1,9 @@
 """python -m stages.mixed NETWORK SEED
 
-Train one network in fp32 and in mixed precision, one after the other on one machine: in bf16, and on a GPU in
-fp16 with its loss scaled. Each kind of processor rounds bf16 and fp16 in its own way. Their results are
-therefore kept beside the machine, like the seconds that each takes, until the result of fp32 changes. Where
-compute.mode is fast, fp32 is that of torch, of other bits than portable fp32.
+Train one network in fp32 and in mixed precision, one after the other on one machine: in bf16 where that is
+fast, and on a GPU in fp16 with its loss scaled. Each kind of processor rounds bf16 and fp16 in its own way.
+Their results are therefore kept beside the machine, like the seconds that each takes, until the result of
+fp32 changes. Where compute.mode is fast, fp32 is that of torch, of other bits than portable fp32.
 
 reads   params: compute, networks.NETWORK, budgets.base; data/features
 writes  metrics/mixed.json: accuracy of fp32 in percent on report, in all and by type;
@@ -23,13 +23,15 @@ from specialists.base import environment
 from specialists.base.command import run
 from specialists.base.files import write_json
 from specialists.base.params import read
-from specialists.base.runtime import DEVICE, Compute, setup
+from specialists.base.runtime import DEVICE, HAS_BF16, Compute, setup
 from specialists.networks import builder
 from specialists.networks.portable import plain as plain_layers
 from specialists.training import checkpoint
 from specialists.training.budget import Budget
 from specialists.training.loop import fit, mix, plain
 from stages.single import measured
+
+SLOW = {True: ["fp16"], False: ["bf16", "fp16"]}  # on a CPU that has bf16, or has not
 
 
 class Cast(nn.Module):
@@ -54,8 +56,9 @@ def main(network: str, seed: int):
 
     ways = {"fp32": compute.mode, "bf16": "fast", "fp16": "fast"}
     if DEVICE.type == "cpu":
-        print("fp16 is left out: it pays on a GPU, and there is none")
-        del ways["fp16"]
+        for name in SLOW[HAS_BF16]:
+            print(f"{name} is left out: it would be slower than fp32 here")
+            del ways[name]
     for name, mode in ways.items():
         setup(replace(compute, mode=mode))
         torch.manual_seed(mix("weights", network, "single", seed))

@@ -10,10 +10,9 @@ writes  models/results/CELL.json: answers to the questions of report, in the off
 
 from pathlib import Path
 
-from safetensors.torch import load_file
-
 from specialists import data as prepared
 from specialists.answers.ensemble import mean
+from specialists.answers.said import said
 from specialists.base.command import run
 from specialists.base.files import write_json
 from specialists.base.params import read
@@ -30,9 +29,8 @@ def main():
     pairs = [*official.pairs(paired, set(ids))] if Path(paired).exists() else []
     result = {}
     for cell in read("table", Table).cells():
-        logits_MBC = load_file(f"models/answers/cells/{cell}.safetensors")["report"].float()
-        said = [answers[each] for each in mean(logits_MBC, data.task).argmax(1).tolist()]
-        by_id = dict(zip(ids, said, strict=True))
+        answer_B = mean(said(f"cells/{cell}"), data.task).argmax(1).tolist()
+        by_id = {each: answers[answer] for each, answer in zip(ids, answer_B, strict=True)}
         listed = [{"question_id": each, "answer": answer} for each, answer in by_id.items()]
         write_json(f"models/results/{cell}.json", listed)
         result[cell] = scoring.table(by_id, annotations, pairs)

@@ -9,13 +9,13 @@ writes  metrics/questions/NETWORK.png
 """
 
 import torch
-from PIL import Image
 
 from specialists import data
 from specialists.answers.ensemble import mean
 from specialists.answers.said import said
 from specialists.base.command import run
 from specialists.base.params import load, read
+from specialists.data import png
 from specialists.tables import figures
 from specialists.tables.rows import Table, cell
 from specialists.tables.titles import titles
@@ -29,8 +29,8 @@ def main(network: str):
     picture = data.part(read("data.format", str), "picture")
     ((text, path),) = picture.shown(read("data.root", str), prepared, [row])
     shown, right = distributions(logits, place, target, prepared)
-    with Image.open(path, formats=["PNG", "JPEG"]) as image:
-        drawn = figures.distributions(shown, prepared.meta["answers"], right, text, image.convert("RGB"))
+    image_HW3, _ = png.read(path, None, ("PNG", "JPEG"))
+    drawn = figures.distributions(shown, prepared.meta["answers"], right, text, image_HW3)
     figures.save(drawn, f"metrics/questions/{network}.png")
 
 

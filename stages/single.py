@@ -29,6 +29,8 @@ from specialists.training.step import home
 def main(network: str, seed: int, name: str, *, budget: str = "base", boxes: str = "", teacher: str = ""):
     setup(read("compute", Compute))
     how, data = read(f"budgets.{budget}", Budget), prepared.load("data/features")
+    if not (boxes or "0").isdecimal():
+        raise ValueError(f"--boxes: {boxes!r} is not a number")
     data = data.best(int(boxes)) if boxes else data
     torch.manual_seed(mix("weights", network, "single", seed))
     ensemble = Ensemble([builder(network, data.shape)()])

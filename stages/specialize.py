@@ -17,7 +17,7 @@ import torch
 
 from specialists import data as prepared
 from specialists.answers import metrics
-from specialists.answers.ensemble import Ensemble, answer, load
+from specialists.answers.ensemble import Ensemble, answers, load
 from specialists.base.command import run
 from specialists.base.params import read
 from specialists.base.runtime import DEVICE, Compute, setup
@@ -74,15 +74,13 @@ def chosen(k, members):
 
 def assigned(ensemble, data, loss):
     """How many training examples of each group every member is chosen for: a list of groups x members."""
-    rows = data.rows("train")
-    logits_MBC = answer(ensemble, data, rows)
-    _, chosen_MB = loss(
-        logits_MBC, data.targets(rows), torch.arange(len(rows)), torch.Generator().manual_seed(0)
-    )
-    counts = [
-        torch.bincount(data.groups(rows)[chosen_B], minlength=len(data.group_names)) for chosen_B in chosen_MB
-    ]
-    return torch.stack(counts, 1)
+    rows, generator = data.rows("train"), torch.Generator().manual_seed(0)
+    count_FM = torch.zeros(len(data.group_names), len(ensemble.members), dtype=torch.int64)
+    for position_B, logits_MBC in answers(ensemble, data, rows):
+        some = rows[position_B]
+        _, chosen_MB = loss(logits_MBC, data.targets(some), position_B, generator)
+        count_FM.index_add_(0, data.groups(some), chosen_MB.T.long())
+    return count_FM
 
 
 if __name__ == "__main__":

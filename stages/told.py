@@ -59,7 +59,7 @@ def main(network: str, seed: int):
     curve, seconds = fit(
         teacher, data, plain(data.task), budget, mix("batches", network, "told", seed), scratch
     )
-    said_NC = answer(teacher, data, data.rows("train"))[0].half().numpy()
+    said_NC = answer(teacher, data, data.rows("train"), torch.float16)[0].numpy()
     with replacing(logits := f"models/told/{network}-s{seed}.npy") as draft, open(draft, "wb") as file:
         np.save(file, said_NC)
     write_json(f"metrics/curves/told/{network}-s{seed}.json", {"curve": curve})

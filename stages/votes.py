@@ -8,13 +8,14 @@ reads   params: compute, networks, table.members, votes; data/features, models/b
 writes  metrics/votes/NETWORK-sSEED.json: accuracy in percent on select and report, in all and by type
 """
 
+from collections import defaultdict
 from dataclasses import dataclass
 
 import torch
 
 from specialists import data as prepared
 from specialists.answers import ballots
-from specialists.answers.ensemble import answer, load, mean
+from specialists.answers.ensemble import answers, load, mean
 from specialists.base.command import run
 from specialists.base.files import write_json
 from specialists.base.params import read
@@ -42,21 +43,30 @@ def main(seed: int):
     ensembles = [load(file, builder(network, data.shape)) for file in files]
     result = {}
     for split in ("select", "report"):
-        rows = data.rows(split)
-        target, kind_B = data.targets(rows), data.kinds(rows)
-        logits_MBC = torch.cat([answer(each, data, rows) for each in ensembles])
-        result[split] = {}
-        for size in votes.sizes:
-            some_MBC = logits_MBC[:size]
-            said = {
-                "mean": mean(some_MBC, data.task).argmax(1),
-                "majority": ballots.majority(some_MBC, data.task),
-                "by type": ballots.by_type(some_MBC, kind_C, len(kinds), data.task),
-            }
-            right = {how: data.task.right(answer_B, target) for how, answer_B in said.items()}
-            right["oracle"] = data.task.right(some_MBC.argmax(2), target).amax(0)
-            result[split][size] = {how: ballots.by_kind(each, kind_B, kinds) for how, each in right.items()}
+        rows, right = data.rows(split), {size: defaultdict(list) for size in votes.sizes}
+        for pieces in zip(*(answers(each, data, rows) for each in ensembles), strict=True):
+            logits_MBC = torch.cat([said_MBC for _, said_MBC in pieces])
+            target = data.targets(rows[pieces[0][0]])
+            for size in votes.sizes:
+                for how, right_B in voted(logits_MBC[:size], target, kind_C, len(kinds), data.task).items():
+                    right[size][how].append(right_B)
+        kind_B = data.kinds(rows)
+        result[split] = {
+            size: {how: ballots.by_kind(torch.cat(found), kind_B, kinds) for how, found in ways.items()}
+            for size, ways in right.items()
+        }
     write_json(f"metrics/votes/{network}-s{seed}.json", result)
+
+
+def voted(logits_MBC, target, kind_C, kinds, task):
+    """How right the answers of each way to vote are: way -> right_B."""
+    said = {
+        "mean": mean(logits_MBC, task).argmax(1),
+        "majority": ballots.majority(logits_MBC, task),
+        "by type": ballots.by_type(logits_MBC, kind_C, kinds, task),
+    }
+    right = {how: task.right(answer_B, target) for how, answer_B in said.items()}
+    return right | {"oracle": task.right(logits_MBC.argmax(2), target).amax(0)}
 
 
 if __name__ == "__main__":

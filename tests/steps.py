@@ -206,6 +206,7 @@ def products():
     print("rows", rows())
     print("imitation", imitated())
     print("published", published())
+    print("vectors", vectors())
     for file, settings in ON_BOXES.items():
         network = partial(file.Network, CHANNELS, 30, ANSWERS, embedding=8, question=24, **settings)
         print(file.__name__, trained(network, boxes, KD, "adamax"))
@@ -234,6 +235,13 @@ def published():
         names = [path.name for path in pictures.values()]
     two = read.Boxes(None, np.array([[0, 3]]), None, {}, read.Words(2), 2).best(3)
     return digest(*found, np.frombuffer(repr([asked, names, two.boxes]).encode(), np.uint8))
+
+
+def vectors():
+    """A digest of vectors below a line that says how many there are, and of words with blanks."""
+    with TemporaryDirectory() as folder:
+        (path := Path(folder) / "vectors.txt").write_text("2 3\ncube -1 0.5 2e-1\nthe . . 1 2 3\n")
+        return digest(vocabulary.vectors(path, ["cube", "the"]))
 
 
 def convolutions():

@@ -155,6 +155,7 @@ def tiny(computed, tmp_path, monkeypatch):
     folder = shutil.copytree(computed, tmp_path / "tiny", symlinks=True)
     monkeypatch.setattr(accept, "ROOT", folder)
     monkeypatch.setattr("tools.small.ROOT", folder)
+    monkeypatch.setattr(accept, "HAS_BF16", True)
     return folder
 
 
@@ -255,6 +256,20 @@ def test_a_line_that_is_gone_must_have_run(quick):
     assert refused(quick).startswith("specialists/loop.py: 'if not steps:' is gone now; at smoke scale")
 
 
+def test_of_several_lists_those_are_accepted_that_are_proved(quick, capsys):
+    """A row that did not run does not hold back files beside its own, and every one of them is said."""
+    replace(quick / "specialists/methods/some.py", "sum(sorted(values)[:k])", "sum(sorted(values)[0:k])")
+    new = "path.unlink()\n    if not state:\n        state = 1\n    if state is steps:\n        state = 2"
+    replace(quick / "specialists/loop.py", "path.unlink()", new)
+    with pytest.raises(ValueError, match="^specialists/loop.py: 'if not state:' is new"):
+        accept.main("HEAD")
+    rows = (quick / "accepted.csv").read_text().splitlines()[1:]
+    assert [row.split(",")[1] for row in rows] == ["methods/some"]
+    said = capsys.readouterr().out.splitlines()
+    assert said[0].startswith("1 lists of code are accepted")
+    assert [line.split("'")[1] for line in said[1:]] == ["state = 1", "if state is steps:", "state = 2"]
+
+
 SOME = "    return sum(sorted(values)[:k])"
 
 
@@ -334,17 +349,36 @@ def test_numbers_that_other_code_computed_are_left_alone(tiny, capsys):
     assert capsys.readouterr().out.startswith("nothing to accept: ")
 
 
-def test_what_other_machines_would_compute_differently_cannot_be_proved_on_one(tiny):
+def test_what_other_machines_may_compute_differently_is_proved_on_emulated_ones(tiny, monkeypatch, capsys):
+    """An emulator that says what it is told to be, and code that may listen."""
     path = tiny / "specialists/base/portable.py"
     path.parent.mkdir()
-    path.write_text("A = 'b'\n")
+    path.write_text("import os\n\nA = 'b'\n")
     replace(tiny / "specialists/loop.py", "import json", "import json\nfrom specialists.base import portable")
+    steps = "import sys\nfrom specialists.base import portable\n\nprint('a', portable.A)\n"
+    (tiny / "tests/steps.py").write_text(steps)
     run(tiny, "dvc", "repro", "--quiet")
     commit(tiny)
-    path.write_text("A = 'c'\n")
-    assert refused(tiny) == (
-        "specialists/base/portable.py: what it does shows on other machines: compute the numbers again"
-    )
+    path.write_text("import os\n\nA = os.environ.get('CPU', 'b')\n")
+    monkeypatch.setattr(accept, "EMULATOR", str(emulator := tiny.parent / "emulator"))
+    assert refused(tiny) == f"{emulator}: not found; Debian's package qemu-user has it"
+    emulator.write_text('#!/bin/sh\nexport CPU=$2\nshift 2\nexec "$@"\n')
+    emulator.chmod(0o755)
+    assert refused(tiny) == ("tests/steps.py EPYC-Milan: a: was b, is EPYC-Milan with the new code")
+    path.write_text("import os\n\nA = os.environ.get('GPU', 'b')\n")
+    accept.main("HEAD")
+    assert " lists of code are accepted: " in capsys.readouterr().out
+
+
+def test_what_was_computed_in_bf16_is_proved_where_there_is_bf16(tiny, monkeypatch):
+    params = yaml.safe_load((tiny / "params.yaml").read_text())
+    params["compute"]["mode"] = "fast"
+    (tiny / "params.yaml").write_text(yaml.safe_dump(params))
+    run(tiny, "dvc", "repro", "--quiet")
+    commit(tiny)
+    replace(tiny / "specialists/loop.py", "return state[1]", "return [*state][1]")
+    monkeypatch.setattr(accept, "HAS_BF16", False)
+    assert refused(tiny) == ".: its numbers are of bf16, which this machine does not have"
 
 
 # --- marks

@@ -15,8 +15,10 @@ from pathlib import Path
 import pytest
 import yaml
 
+from specialists.base.params import load
+from specialists.tracking import pipeline
 from tests.conftest import ROOT, environment, run
-from tools import placing
+from tools import placing, plan
 
 needs_ray = pytest.mark.skipif(not find_spec("ray"), reason="Ray is not installed: pip install .[cluster]")
 
@@ -421,6 +423,20 @@ def test_a_node_fits_by_what_it_has_when_idle_and_by_its_label(monkeypatch):
     for row, fits in (((4, 0, 8.0, "epyc"), True), ((5, 0, 0.0, ""), False), ((1, 1, 0.0, ""), False)):
         assert placing.Needs(*row).fit(node) is fits
     assert not placing.Needs(1, 0, 0.0, "xeon").fit(node)
+
+
+@pytest.mark.parametrize("folder", [".", "pipelines/vqa2", "pipelines/students"])
+def test_the_part_of_a_dvc_yaml_that_a_node_gets_has_its_stages_as_the_whole_has_them(folder):
+    place = ROOT / folder
+    kinds, params = pipeline.stages(place / "dvc.yaml"), load(place / "params.yaml")
+    stages = pipeline.resolved(kinds, params)
+    *_, name = (each for each in stages if "@" in each)
+    for names in ([name], [*stages][::7], [*stages]):
+        part = pipeline.resolved(pipeline.stages("", plan.part(kinds, stages, names)), params)
+        assert {name: part[name] for name in names} == {name: stages[name] for name in names}
+        assert {name.split("@")[0] for name in part} == {name.split("@")[0] for name in names}
+    (one,) = pipeline.resolved(pipeline.stages("", plan.part(kinds, stages, [name])), params)
+    assert one == name
 
 
 def test_the_table_of_this_repository_has_rows_for_kinds_of_stages_alone():

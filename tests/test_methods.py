@@ -266,6 +266,7 @@ def test_what_a_method_needs_is_what_its_loss_asks_for(row):
         ({"method": "cmcl", "beta": 1.0}, r"params.yaml: methods.mine.form: missing; known: beta, form"),
         ({"method": "mcl", "sharing": "0.7"}, r"methods.mine.sharing: '0.7' is str, expected float"),
         ({"method": "mcl", "average": "1"}, r"methods.mine.average: '1' is str, expected float"),
+        ({"method": "ie", "average": 0.5}, r"methods.mine.average: 0.5: this method does not train"),
         ({"method": 3}, r"params.yaml: methods.mine.method: 3 is int, expected str"),
     ],
 )

@@ -13,6 +13,7 @@ from safetensors.torch import save_file
 
 from specialists.answers import metrics
 from specialists.answers.ensemble import Ensemble, answer
+from specialists.data import png
 from specialists.data.pictures import grid, listed, picture, prepare, read, stand_in
 from specialists.eyes import extract, resnet101
 from specialists.eyes.scene_cnn import Settings as Eyes
@@ -115,6 +116,8 @@ def test_a_picture_lies_as_its_camera_says(folder, tmp_path):
     upright, other = extract.load([tmp_path / "upright.jpg"], (64, 48), prepare.FORMATS)
     assert size.tolist() == other.tolist() == [[64, 48]]
     assert (turned.float() - upright.float()).abs().mean() < 2
+    whole, size = png.read(tmp_path / "turned.jpg", None, prepare.FORMATS)
+    assert whole.shape == (*size, 3) == (64, 48, 3)
 
 
 def test_a_list_of_val_is_report_and_without_groups_words_divide(folder, tmp_path):
@@ -132,6 +135,15 @@ def test_a_list_of_val_is_report_and_without_groups_words_divide(folder, tmp_pat
     assert {found.kind_names[kind] for kind in found.kinds(report)} == {"number"}
     ((_, path),) = picture.shown(tmp_path, found, [int(report[0])])
     assert path == tmp_path / "images" / rows[90][0]
+
+
+def test_pictures_may_lie_behind_a_link(folder, tmp_path):
+    rows = drawn_rows(folder)
+    (tmp_path / "images").mkdir()
+    (tmp_path / "images/elsewhere").symlink_to(folder / "images")
+    table(tmp_path / "train.csv", [(f"elsewhere/{name}", *more) for name, *more in rows[:6]])
+    _, pictures = listed.read(tmp_path)
+    assert len(pictures) == len(listed.read(folder)[1])
 
 
 def test_a_picture_of_train_is_none_of_val(folder, tmp_path):

@@ -10,8 +10,8 @@ import torch
 
 from specialists.networks import portable
 from tests.conftest import ROOT, needs_bf16
+from tools.accept import EMULATED, EMULATOR
 
-EMULATED = ("EPYC-Milan", "Haswell-noTSX")  # without AVX-512; of two vendors
 PARTS = ("products", "convolutions")
 LAYERS = {
     "lstm": (portable.LSTM, (5, 7), {"batch_first": True}),
@@ -129,8 +129,8 @@ def test_training_steps_are_the_same_with_fewer_instructions(here):
     assert all(printed.count("\n") >= 4 for printed in here.values())
 
 
-@pytest.mark.skipif(not shutil.which("qemu-x86_64"), reason="Debian's qemu-user is not installed")
+@pytest.mark.skipif(not shutil.which(EMULATOR), reason="Debian's qemu-user is not installed")
 @pytest.mark.parametrize("processor", EMULATED)
 @pytest.mark.parametrize("part", PARTS)
 def test_training_steps_are_the_same_on_an_emulated_processor(here, processor, part):
-    assert steps(part, "qemu-x86_64", "-cpu", processor) == here[part]
+    assert steps(part, EMULATOR, "-cpu", processor) == here[part]

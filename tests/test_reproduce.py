@@ -113,7 +113,20 @@ def test_each_stage_has_a_line_and_advice_of_dvc_has_none(folder, monkeypatch, c
         *("[ 1/5] a", "[ 2/5] c", "[ 3/5] b", "[ 4/5] d", "[ 5/5] track")
     ]
     assert said[1::2] == [f"{name} epoch 1/1" for name in ("a", "c", "b", "d", "track")]
-    assert said[0].endswith("(30 s of training left)") and "left" not in said[-2]
+    assert re.fullmatch(r"\[ 1/5\] a  \(4[0-5] s left\)", said[0])
+
+
+def test_what_is_left_is_training_at_the_pace_until_now_and_the_usual_time_of_the_rest(folder, monkeypatch):
+    """b trained for 10 s when it was committed, c for 20."""
+    monkeypatch.chdir(folder)
+    one, two = work(folder, 1), work(folder, 2)
+    assert one.left() == "  (45 s left)" and two.left() == "  (22 s left)"
+    one.took |= {"a": 8.0, "c": 40.0}
+    assert one.left() == "  (36 s left)"
+    one.took |= {"b": 20.0, "d": 2.0}
+    assert one.left() == "  (5 s left)"
+    one.took["track"] = 1.0
+    assert one.left() == ""
 
 
 def test_a_stage_that_dvc_passes_over_is_said_and_did_not_run(folder, monkeypatch, capsys):

@@ -54,9 +54,14 @@ def test_portable_refuses_to_begin_unannounced(undone, monkeypatch, name):
         setup(PORTABLE)
 
 
-@pytest.mark.parametrize(("mode", "dtype"), [("portable", torch.float32), ("fast", torch.bfloat16)])
-def test_precision_is_that_of_the_mode(monkeypatch, mode, dtype):
+@pytest.mark.parametrize(
+    ("mode", "has", "dtype"),
+    [("portable", True, torch.float32), ("fast", True, torch.bfloat16), ("fast", False, torch.float32)],
+)
+def test_precision_is_that_of_the_mode_and_of_the_machine(monkeypatch, mode, has, dtype):
     monkeypatch.setattr(runtime, "_mode", mode)
+    monkeypatch.setattr(runtime, "HAS_BF16", has)
+    assert runtime.dtype() == dtype
     with precision():
         assert torch.nn.Linear(2, 2)(torch.zeros(1, 2)).dtype == dtype
 

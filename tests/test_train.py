@@ -1,6 +1,7 @@
 """The loop: it learns, it is the same to the bit, and a kill at any step leaves no trace."""
 
 import copy
+import functools
 import json
 from pathlib import Path
 
@@ -10,11 +11,13 @@ from torch import nn
 
 from specialists.answers import label
 from specialists.answers.assignment import oracle_loss
-from specialists.answers.ensemble import Ensemble, answer, load, save, share
+from specialists.answers.ensemble import Ensemble, answer, answers, load, save, share
 from specialists.base.files import md5
 from specialists.training import loop, outputs
+from specialists.training.average import Mean
 from specialists.training.budget import Budget
 from specialists.training.loop import fit, mix
+from stages import specialize
 
 BUDGET = Budget(epochs=3, batch=16, lr=0.01, lr_end=0.001)
 
@@ -131,6 +134,42 @@ def test_a_damaged_checkpoint_and_an_answer_that_is_not_finite_are_named(tmp_pat
         answer(members(), data, torch.arange(100, 150))
 
 
+def test_answers_come_some_at_a_time_and_are_those_to_single_rows():
+    ensemble, data, rows = members(), Points(), torch.arange(149, 100, -1)
+    pieces = [*answers(ensemble, data, rows, batch=20)]
+    assert [*map(len, (position_B for position_B, _ in pieces))] == [20, 20, 9]
+    for position_B, logits_MBC in pieces:
+        for position, logits_MC in zip(position_B, logits_MBC.unbind(1), strict=True):
+            alone = torch.cat([member(data.x[rows[position]][None]) for member in ensemble.members])
+            torch.testing.assert_close(logits_MC, alone.detach())
+    together = answer(ensemble, data, rows)
+    assert torch.equal(together, torch.cat([logits_MBC for _, logits_MBC in pieces], 1))
+    assert torch.equal(answer(ensemble, data, rows, torch.float16), together.half())
+
+
+@pytest.mark.parametrize("batch", [1, 7, 500])
+def test_who_is_assigned_an_example_does_not_depend_on_what_is_asked_with_it(monkeypatch, batch):
+    """One row at a time, a member gets what is cheapest for it."""
+    ensemble, data = members(), Points()
+    data.groups, data.group_names = lambda rows: rows % 4, [*"abcd"]
+    asked = functools.partial(answers, batch=batch)
+    monkeypatch.setattr(specialize, "answers", asked)
+
+    def loss(logits_MBC, label_B, position_B, generator):
+        task_MB = label.loss(logits_MBC, label_B) + 0.01 * position_B
+        return oracle_loss(task_MB, torch.zeros_like(task_MB), 2)
+
+    found_FM = specialize.assigned(ensemble, data, loss)
+    slow_FM = torch.zeros(4, 3, dtype=torch.int64)
+    for row in range(100):
+        cost = [
+            label.loss(m(data.x[row : row + 1]), data.label[row : row + 1]).item() for m in ensemble.members
+        ]
+        for member in sorted(range(3), key=cost.__getitem__)[:2]:
+            slow_FM[row % 4, member] += 1
+    assert torch.equal(found_FM, slow_FM)
+
+
 def test_every_step_asks_for_its_own_rate_and_goes_by_it(tmp_path, monkeypatch):
     asked = []
     monkeypatch.setattr(Budget, "rate", lambda self, done: asked.append(done) or 0.0)
@@ -171,6 +210,11 @@ def test_weights_end_as_the_mean_of_the_last_steps(tmp_path, average, first):
         values = [weights[name].double().numpy() for weights in after[first - 1 :]]
         assert (found[name].numpy() == (sum(values) / len(values)).astype("float32")).all()
     assert curve == same_curve
+
+
+def test_a_share_of_the_steps_is_that_of_decimals():
+    """0.1 of 30 is a little more than 3 in binary."""
+    assert [Mean(members(), share, 30, {}).count for share in (0.1, 0.11, 0.5, 1.0)] == [3, 4, 15, 30]
 
 
 def test_buffers_are_averaged_but_counts_are_not(tmp_path):

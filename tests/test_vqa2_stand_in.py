@@ -200,10 +200,16 @@ def test_splits_share_no_image_and_train_alone_decides(root, tmp_path, monkeypat
         right.append(data.task.right(torch.tensor([best[int(family[row])]]), target[row : row + 1]).item())
     assert data.meta["blind"] == pytest.approx(100 * sum(right) / len(right), rel=1e-5)
     assert data.best(3).batch(data.rows("train")[:2])[0][0].shape == (2, 3, 8)
+    most = max(count for _, count in data.store.images.values())
+    assert data.best(most).boxes == most
+    for wrong in (0, most + 1):
+        with pytest.raises(ValueError, match=f"boxes: {wrong} is out of range: 1 to {most},"):
+            data.best(wrong)
 
 
 def test_a_killed_conversion_goes_on(root, tmp_path, monkeypatch):
-    """Killed after it, the boxes are not converted again; killed in it, they go on (test_vqa2_store.py)."""
+    """Killed after it, or after what failed later, boxes are not converted again; killed in it, they go on
+    (test_vqa2_store.py)."""
     kept = prepare.shutil.copytree
 
     def killed(*given, **settings):
@@ -215,6 +221,9 @@ def test_a_killed_conversion_goes_on(root, tmp_path, monkeypatch):
     shutil.rmtree("features")
     when = Path("scratch/boxes/features.f16").stat().st_ino
     monkeypatch.setattr(prepare.shutil, "copytree", kept)
+    with pytest.raises(ValueError, match="features.vectors: none.txt: No such file"):
+        prepared(root, tmp_path, monkeypatch, vectors="none.txt")
+    shutil.rmtree("features")
     prepared(root, tmp_path, monkeypatch)
     assert Path("features/boxes/features.f16").stat().st_ino == when and not Path("scratch/boxes").exists()
 
@@ -245,6 +254,11 @@ ANNOTATIONS = "v2_mscoco_train2014_annotations.json"
             lambda tree: tree["questions"][0].update(image_id=77),
             "no annotation of question 1000 about image 77",
         ),
+        (
+            QUESTIONS,
+            lambda tree: tree["questions"][0].update(question="?!"),
+            "question 1000: '\\?!' has no words",
+        ),
     ],
 )
 def test_what_does_not_go_together_is_one_line(root, tmp_path, monkeypatch, name, change, message):
@@ -272,9 +286,18 @@ def test_vectors_of_words_are_read_where_a_file_is_named(root, tmp_path, monkeyp
     words = data.meta["words"]
     assert data.shape[1].vectors[words.index("cube")].tolist() == pytest.approx([-1, 0.5, 0.2])
     assert data.shape[1].vectors.count_nonzero() == 6
+    others = {
+        "b": ("3 3\nthe 4 5 6\ncube -1 0.5 2e-1\nnone 0 0 0\n", [4, 5, 6]),
+        "c": ("cube -1 .5 .2\nthe . . 7 8 9\n", [0, 0, 0]),
+    }
+    for name, (text, the) in others.items():
+        (tmp_path / "glove.txt").write_text(text)
+        data = prepared(root, tmp_path / name, monkeypatch, vectors=str(tmp_path / "glove.txt"))
+        assert data.shape[1].vectors[words.index("cube")].tolist() == pytest.approx([-1, 0.5, 0.2])
+        assert data.shape[1].vectors[words.index("the")].tolist() == the
     (tmp_path / "glove.txt").write_text("the 1 2 3\ncube 1 2\n")
     with pytest.raises(ValueError, match="glove.txt: line 2: 2 values of 'cube', expected 3 numbers"):
-        prepared(root, tmp_path / "b", monkeypatch, vectors=str(tmp_path / "glove.txt"))
+        prepared(root, tmp_path / "d", monkeypatch, vectors=str(tmp_path / "glove.txt"))
 
 
 def test_the_type_of_an_answer_is_that_of_most_questions_with_it(root, tmp_path, monkeypatch):

@@ -202,6 +202,13 @@ def changed(key, value):
     return change
 
 
+def text_features(folder):
+    with h5py.File(folder / "train36.hdf5", "a") as file:
+        shape = file["image_features"].shape
+        del file["image_features"]
+        file["image_features"] = np.full(shape, "a", object)
+
+
 class Evil:
     def __reduce__(self):
         return print, ("run",)
@@ -231,6 +238,9 @@ def pickled(content):
             "image_features or spatial_features: missing; found beside it: pos_boxes",
         ),
         (changed("spatial_features", np.zeros((3, 6))), "do not go together"),
+        (changed("pos_boxes", np.zeros((9, 3))), r"features .* with pos_boxes \(9, 3\)"),
+        (changed("pos_boxes", np.array([[0, 1]])), "image 1, of 1"),
+        (text_features, "object and float.* are not numbers"),
         (changed("pos_boxes", np.full((9, 2), 99)), "image 0: boxes 99 to 99, of"),
         (lambda folder: (folder / "train36.hdf5").write_bytes(b"no"), "train36.hdf5: cannot be read as HDF5"),
     ],

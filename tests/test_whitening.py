@@ -5,8 +5,11 @@ import pytest
 import torch
 import yaml
 
+from specialists.answers.ensemble import Ensemble
+from specialists.base import runtime
 from specialists.data import load
 from specialists.data.cifar100 import official, prepare, whitening
+from specialists.networks import resnet20
 from stages import features, stand_in
 
 PARAMS = {
@@ -61,7 +64,7 @@ def folder(tmp_path, monkeypatch):
     return tmp_path
 
 
-def test_the_stage_splits_by_class_and_keeps_pixels_in_place(folder):
+def test_the_stage_splits_by_class_and_keeps_pixels_in_place(folder, monkeypatch):
     features.main()
     data = load("data/features")
     rows = {split: data.rows(split) for split in ("train", "select", "report")}
@@ -70,6 +73,12 @@ def test_the_stage_splits_by_class_and_keeps_pixels_in_place(folder):
     assert data.targets(rows["select"]).bincount(minlength=100).tolist() == [1] * 100
     assert torch.equal(data.groups(rows["report"]), data.targets(rows["report"]) // 5)
     assert data.shape == (100,) and len(data.group_names) == 20
+    monkeypatch.setattr(runtime, "_mode", "fast")
+    for has, dtype in ((True, torch.bfloat16), (False, torch.float32)):
+        monkeypatch.setattr(runtime, "HAS_BF16", has)
+        ((image_B3HW,), _) = data.batch(rows["train"][:3])
+        assert image_B3HW.dtype == dtype
+        assert Ensemble([resnet20.Network(100, width=4)])(image_B3HW).shape == (1, 3, 100)
 
     train, test, *_ = official.read("data/stand_in", False)
     pixels = np.concatenate([train.pixels, test.pixels])

@@ -46,7 +46,8 @@ def main(*targets: str):
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     top = Path(output("git", "rev-parse", "--show-toplevel").removesuffix("\n"))
     os.environ |= {"PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}", "PYTHONPATH": str(top)}
-    folder, stages = str(Path.cwd().relative_to(top)), pipeline.resolved(pipeline.stages("dvc.yaml"), load())
+    folder, kinds = str(Path.cwd().relative_to(top)), pipeline.stages("dvc.yaml")
+    stages = pipeline.resolved(kinds, load())
     committed(plan.sources(stages))
     with alone():
         heal.wait()
@@ -60,7 +61,7 @@ def main(*targets: str):
         if todo:
             lend(steps, todo)
             before = pipeline.sources({name: pipeline.paths(stage) for name, stage in stages.items()})
-            with Placed(steps, todo, before, (tree, folder, settings)) as placed:
+            with Placed(steps, todo, before, (tree, folder, settings), (kinds, stages)) as placed:
                 placed.do()
         finish([step for step in steps.values() if step.last], [*steps])
     output(sys.executable, "-m", "tools.pages", folder=top)

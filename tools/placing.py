@@ -12,7 +12,7 @@ from specialists.base.command import output
 from specialists.base.files import replacing
 from specialists.base.params import load, read
 from specialists.tracking import pipeline
-from tools import nodes
+from tools import nodes, plan
 from tools.reproduce import Work
 
 TABLE = Path(__file__).resolve().parents[1] / "cluster.yaml"
@@ -126,9 +126,9 @@ class Lock:
 class Placed(Work):
     """Stages on a cluster, each when all before it are done; after a failure, all that do not need it."""
 
-    def __init__(self, steps, todo, before, given):
+    def __init__(self, steps, todo, before, given, whole):
         super().__init__(todo, before, 1)
-        self.steps, self.given, self.lock = steps, given, Lock([*steps])
+        self.steps, self.given, self.whole, self.lock = steps, given, whole, Lock([*steps])
         self.table = {name: needs(name) for name in todo}
         self.tasks, self.places, self.failed, self.stopped = {}, {}, [], ""
         self.processors = Counter()
@@ -178,8 +178,10 @@ class Placed(Work):
 
     def begin(self, name):
         step, (_, folder, settings) = self.steps[name], self.given
-        lock = {each: self.lock.entries[each] for each in (*step.needs, name) if each in self.lock.entries}
+        names = (*sorted(step.needs), name)
+        lock = {each: self.lock.entries[each] for each in names if each in self.lock.entries}
         files = nodes.read(Path.cwd(), [*step.sends, *step.kept, *beside(step.kept)])
+        files["dvc.yaml"] = plan.part(*self.whole, names)
         job = nodes.Job(name, folder, settings, step.pulls, files, lock, step.kept)
         task = self.task.options(name=name, **self.table[name].options()).remote(job, self.tree, self.board)
         self.tasks[task], self.running[name] = name, (None, time.monotonic())

@@ -11,6 +11,8 @@ from dataclasses import dataclass
 from hashlib import md5
 from pathlib import Path
 
+import yaml
+
 from specialists.tracking import pipeline
 from tools import nodes
 
@@ -79,6 +81,22 @@ def step(stage, needs, steps, data):
         last=not stage.outs,
         stale=stale,
     )
+
+
+def part(kinds, stages, names):
+    """A dvc.yaml of these stages, perhaps with more of their kinds: DVC takes seconds to read the whole."""
+    items = {}
+    for name in names:
+        items.setdefault(name.partition("@")[0], []).append(stages[name]["item"])
+    found = {
+        kind: kinds[kind] | ({"matrix": {axis: spread(axis, some) for axis in some[0]}} if some[0] else {})
+        for kind, some in items.items()
+    }
+    return yaml.safe_dump({"stages": found}, sort_keys=False).encode()
+
+
+def spread(axis, items):
+    return [*dict.fromkeys(item[axis] for item in items)]
 
 
 def kept(stage):

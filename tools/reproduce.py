@@ -2,7 +2,7 @@
 
 Compute what is not up to date in the pipeline of FOLDER, show it in MLflow, put the tables into README.md and
 docs/. It is `dvc repro` with as many stages side by side as there are processors (JOBS=1: one at a time). It
-says which stage of how many runs, its epoch, and how much training is left. Killed, it goes on.
+says which stage of how many runs, its epoch, and how much time is left. Killed, it goes on.
 
 reads   dvc.yaml, params.yaml; metrics/environment: how long a stage trained when its number was committed
 writes  what the stages and tools.pages write
@@ -19,6 +19,7 @@ import time
 from concurrent.futures import FIRST_COMPLETED, ThreadPoolExecutor, wait
 from contextlib import suppress
 from pathlib import Path
+from statistics import median
 
 from specialists.base.command import output, readable, run
 from specialists.base.files import read_json
@@ -32,6 +33,7 @@ NOT_RUN = {"is cached - skipping run": ": from DVC cache", "didn't change": ": n
 SILENT = re.compile("$|> python -m |(Updating|Generating) lock|Use `dvc push`|Data and pipelines are")
 ADVICE = "To track the changes with git, run:"  # and what DVC says after it
 TIMED = ("cost", "mixed", "published", "routing")  # stages that measure time
+USUAL = 5.0  # seconds of a stage that does not train, until some have run
 STAND_IN = "data/stand_in"
 NAMED = 4  # files that differ, in the last line
 
@@ -157,12 +159,17 @@ class Work:
         del self.running[name]
 
     def left(self):
-        """How much training is left, by the time that it took when committed and the pace until now."""
+        """How much time is left: training takes as long as when it was committed, at the pace until now, and
+        any other stage as long as most of them until now."""
         known = [name for name in self.took if self.recorded[name]]
         pace = sum(map(self.took.get, known)) / sum(map(self.recorded.get, known)) if known else 1.0
-        ahead = pace * sum(seconds for name, seconds in self.recorded.items() if name not in self.took)
-        ahead -= sum(self.elapsed(name) for name in [*self.running] if self.recorded[name])
-        return f"  ({duration(ahead / self.jobs)} of training left)" if ahead > 0 else ""
+        usual = median([self.took[name] for name in self.took.keys() - known] or [USUAL])
+        ahead = {
+            name: pace * seconds or usual for name, seconds in self.recorded.items() if name not in self.took
+        }
+        begun = sum(min(self.elapsed(name), ahead[name]) for name in [*self.running])
+        left = (sum(ahead.values()) - begun) / self.jobs
+        return f"  ({duration(left)} left)" if left > 0 else ""
 
     def elapsed(self, name):
         now = time.monotonic()

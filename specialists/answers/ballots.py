@@ -35,7 +35,9 @@ def by_type(logits_MBC, kind_C, kinds, task):
 
 
 def _votes(probability_MBC):
-    return torch.nn.functional.one_hot(probability_MBC.argmax(2), probability_MBC.shape[2]).sum(0)
+    _, batch, answers = probability_MBC.shape
+    said_BM = probability_MBC.argmax(2).T
+    return said_BM.new_zeros(batch, answers).scatter_add_(1, said_BM, torch.ones_like(said_BM))
 
 
 def _elected(votes_BC, probability_BC):

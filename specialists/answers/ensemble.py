@@ -79,16 +79,21 @@ def mean(logits_MBC, task):
     return task.distribution(logits_MBC).mean(0)
 
 
-@torch.no_grad()
-def answer(ensemble, data, rows, batch=500, **more):
+def answer(ensemble, data, rows, dtype=torch.float32, **more):
     """logits_MBC of all members on the given rows, in evaluation mode; `more` is given to them, too."""
+    return torch.cat([said_MBC.to(dtype) for _, said_MBC in answers(ensemble, data, rows, **more)], 1)
+
+
+@torch.no_grad()
+def answers(ensemble, data, rows, batch=500, **more):
+    """The same, some rows at a time: yield (positions within `rows`, logits_MBC)."""
     ensemble.eval()
-    logits_MBC = torch.cat([ensemble(*data.batch(part)[0], **more).cpu() for part in rows.split(batch)], 1)
-    if (bad_B := ~logits_MBC.isfinite().all(2).all(0)).any():
-        raise ValueError(
-            f"the answer to row {rows[bad_B][0]} is not finite: look at its features and the weights"
-        )
-    return logits_MBC
+    for position_B in torch.arange(len(rows)).split(batch):
+        logits_MBC = ensemble(*data.batch(rows[position_B])[0], **more).cpu()
+        if (bad_B := ~logits_MBC.isfinite().all(2).all(0)).any():
+            row = rows[position_B[bad_B][0]]
+            raise ValueError(f"the answer to row {row} is not finite: look at its features and the weights")
+        yield position_B, logits_MBC
 
 
 def save(ensemble, path):

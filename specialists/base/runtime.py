@@ -10,13 +10,15 @@ from specialists.base import portable
 
 DEVICE = torch.device("cuda" if torch.cuda.is_available() else "cpu")
 MODES = ("portable", "fast")
+DTYPES = {False: torch.float32, True: torch.bfloat16}
+HAS_BF16 = DEVICE.type == "cuda" or torch.ops.mkldnn._is_mkldnn_bf16_supported()  # else emulated, and slow
 MOST_THREADS = 1024
 M_TRIM_THRESHOLD, M_MMAP_THRESHOLD = -1, -3  # of malloc.h
 
 
 @dataclass(frozen=True)
 class Compute:
-    """`portable`: fp32 on a CPU, the same bits on every x86-64. `fast`: bf16, the best of this machine.
+    """`portable`: fp32 on a CPU, the same bits on every x86-64. `fast`: bf16 where it is fast.
 
     Sums depend on the number of threads. `compile` pays for convolutions in long training.
     """
@@ -74,6 +76,11 @@ def hold_convolutions():
         os.environ["ONEDNN_MAX_CPU_ISA"] = "AVX2"  # read at the first use of oneDNN
 
 
+def dtype():
+    """That of forward passes: bf16 in fast mode, where this machine has it, else fp32."""
+    return DTYPES[_mode == "fast" and HAS_BF16]
+
+
 def precision():
-    """The context of forward passes: bf16 where it is fast, else fp32."""
-    return torch.autocast(DEVICE.type, torch.bfloat16, enabled=_mode == "fast")
+    """The context of forward passes."""
+    return torch.autocast(DEVICE.type, torch.bfloat16, enabled=dtype() == torch.bfloat16)

@@ -31,7 +31,8 @@ def read(path, size, formats=("PNG",)):
 
 
 def decode(content, size, name="image", formats=("PNG",)):
-    """((H, W, 3) uint8 pixels resized to size = (H, W), the (height, width) of the file, turned upright)"""
+    """((H, W, 3) uint8 pixels resized to size = (H, W), if there is one, and the (height, width) of the file;
+    both of the picture turned upright."""
     expected = f"expected a {' or '.join(formats)}"
     # Pillow warns of pictures that it reads all the same. catch_warnings would not be safe among threads.
     warnings.filterwarnings("ignore", module="PIL[.]")
@@ -53,4 +54,5 @@ def decode(content, size, name="image", formats=("PNG",)):
 def _resized(image, size):
     if image.mode.startswith("I"):  # 16 bits of grey; convert would clip the upper 8
         image = image.point(lambda grey: grey / 256).convert("L")
+    size = size or (image.height, image.width)
     return np.array(image.convert("RGB").resize(size[::-1], Image.Resampling.BILINEAR))

@@ -37,6 +37,8 @@ class Method:
         self.average = params.optional(section, "average", float, 0.0)
         self.file, self.trains = file.__file__, hasattr(file, "loss")
         function = getattr(file, "loss", _untrained)
+        if self.average and not self.trains:
+            raise ValueError(f"{section}.average: {self.average}: this method does not train")
         self._loss = params.configure(section, function, BESIDE)
         asked = inspect.signature(function).parameters.values()
         self._asks = [p.name for p in asked if p.kind is not p.KEYWORD_ONLY]

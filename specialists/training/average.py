@@ -4,6 +4,7 @@ After Izmailov et al., 2018. Unlike theirs, the statistics of norms are averaged
 """
 
 import math
+from fractions import Fraction
 
 import torch
 
@@ -19,7 +20,7 @@ class Mean:
         if not 0 <= share <= 1:
             raise ValueError(f"average: {share} is out of range: a share of all steps, 0 to 1")
         self.members, self.sums = ensemble.members, sums
-        self.count = math.ceil(share * steps)
+        self.count = math.ceil(Fraction(str(share)) * steps)  # 0.1 of 30 is 3, and in floats a little more
         self.before = steps - self.count
 
     @torch.no_grad()

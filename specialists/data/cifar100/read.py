@@ -14,7 +14,7 @@ from safetensors.torch import load_file
 
 from specialists.answers import label
 from specialists.base.files import read_json
-from specialists.base.runtime import DEVICE
+from specialists.base.runtime import DEVICE, dtype
 
 
 @dataclass(frozen=True)
@@ -34,7 +34,8 @@ class Images:
     def batch(self, rows):
         """((image_B3HW,), label_B), channels last."""
         rows = rows.to(DEVICE)
-        return (self.columns["image"][rows].permute(0, 3, 1, 2),), self.columns["label"][rows]
+        image_BHW3 = self.columns["image"][rows].to(dtype())
+        return (image_BHW3.permute(0, 3, 1, 2),), self.columns["label"][rows]
 
     def targets(self, rows):
         return self.columns["label"].cpu()[rows]

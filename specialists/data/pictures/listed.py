@@ -9,6 +9,7 @@ about pictures whose names end in their id.
 """
 
 import csv
+import os
 import re
 from pathlib import Path
 
@@ -27,7 +28,8 @@ def read(root):
     """({split: (questions, annotations)}, {id of a picture: its path}); val may be missing."""
     if not (images := Path(root) / "images").is_dir():
         raise ValueError(f"data.root: {root}: no folder images there; it needs PNG or JPEG files in images/")
-    pictures = sorted(path for path in images.rglob("*") if path.suffix.lower() in ENDINGS)
+    found = (Path(at) / name for at, _, names in os.walk(images, followlinks=True) for name in names)
+    pictures = sorted(path for path in found if path.suffix.lower() in ENDINGS)
     if not pictures:
         raise ValueError(f"data.root: {root}: no file in images/ ends in {', '.join(ENDINGS)}")
     found = {split: _split(Path(root), split) for split in SPLITS}

@@ -12,6 +12,8 @@ import h5py
 
 from specialists.data.pickles import Bounded
 
+NUMBERS = set("fiu")  # kinds of dtype
+
 
 def size(path):
     """Images."""
@@ -24,12 +26,12 @@ def images(path, start):
         features, spatial, pos = (
             file.get(each) for each in ("image_features", "spatial_features", "pos_boxes")
         )
-        if features is None or spatial is None:
+        if not (isinstance(features, h5py.Dataset) and isinstance(spatial, h5py.Dataset)):
             beside = ", ".join(file) or "nothing"
             raise ValueError(
                 f"{path}: image_features or spatial_features: missing; found beside it: {beside}"
             )
-        if len(features) != len(spatial) or features.ndim != spatial.ndim or spatial.shape[-1] < 4:
+        if features.shape[:-1] != spatial.shape[:-1] or spatial.shape[-1] < 4:
             raise ValueError(
                 f"{path}: features {features.shape} and boxes {spatial.shape} do not go together"
             )
@@ -37,9 +39,16 @@ def images(path, start):
             raise ValueError(
                 f"{path}: features {features.shape} {'without' if pos is None else 'with'} pos_boxes"
             )
+        if pos is not None and (features.ndim != 2 or pos.shape[1:] != (2,)):
+            raise ValueError(f"{path}: features {features.shape} with pos_boxes {pos.shape}")
+        if not {features.dtype.kind, spatial.dtype.kind} <= NUMBERS:
+            raise ValueError(f"{path}: {features.dtype} and {spatial.dtype} are not numbers")
+        listed = spatial if pos is None else pos
         for number, (image, at) in enumerate(_places(path)[start:], start):
-            first, last = map(int, pos[at]) if pos is not None else (at, at + 1)
             place = f"{path}: image {at}"
+            if not 0 <= at < len(listed):
+                raise ValueError(f"{place}, of {len(listed)}")
+            first, last = map(int, pos[at]) if pos is not None else (at, at + 1)
             if not 0 <= first < last <= len(features):
                 raise ValueError(f"{place}: boxes {first} to {last}, of {len(features)}")
             box, feature = spatial[first:last], features[first:last]

@@ -22,6 +22,7 @@ from specialists.data.splits import SPLITS, hold_out
 from specialists.data.vqa2 import convert, official, store, vocabulary
 
 LEARNED = ("train", "all")
+SCRATCH = Path("scratch/boxes")  # until all else is done, so that nothing that fails converts boxes again
 
 
 @dataclass(frozen=True)
@@ -72,7 +73,9 @@ def prepare(data, settings, folder):
     if settings.vectors:
         np.save(folder / "vectors.npy", vocabulary.vectors(settings.vectors, about["words"]))
         more = ["vectors.npy"]
-    return finished(columns, about | {"reader": "vqa2", "boxes": settings.boxes}, folder, more)
+    found = finished(columns, about | {"reader": "vqa2", "boxes": settings.boxes}, folder, more)
+    shutil.rmtree(SCRATCH)
+    return found
 
 
 def finished(columns, about, folder, more):
@@ -100,20 +103,20 @@ def joined(root, split):
         if not path.exists():
             raise ValueError(
                 f"{path}: not found. data.root ({root}) must hold v2_OpenEnded_mscoco_SPLIT_questions.json, "
-                "v2_mscoco_SPLIT_annotations.json, SPLIT being train2014 and val2014, and boxes/*: fetch "
-                "VQA v2 from https://visualqa.org, or set data.root back to data/stand_in"
+                "v2_mscoco_SPLIT_annotations.json, SPLIT being train2014 and val2014, and boxes/* (but for "
+                "data.format: vqa2_questions): fetch VQA v2 from https://visualqa.org, or set data.root back "
+                "to data/stand_in"
             )
     return official.joined(asked, answered)
 
 
 def converted(root, most, folder):
-    """The store of all boxes; in scratch/ until it is whole, so that a killed conversion goes on."""
+    """The store of all boxes. It is made in SCRATCH, where a killed conversion goes on."""
     sources = sorted(path for path in (root / "boxes").glob("*") if path.suffix != ".pkl")
     if not sources:
         raise ValueError(f"{root}/boxes: nothing there; expected bottom-up features as *.tsv or *.hdf5")
-    convert.convert(sources, scratch := Path("scratch/boxes"), most)
-    shutil.copytree(scratch, folder, copy_function=os.link, ignore=lambda *_: ["state.json"])
-    shutil.rmtree(scratch)
+    convert.convert(sources, SCRATCH, most)
+    shutil.copytree(SCRATCH, folder, copy_function=os.link, ignore=lambda *_: ["state.json"])
 
 
 def learned(asked, images, data, settings):
@@ -127,6 +130,9 @@ def learned(asked, images, data, settings):
     split_of = dict(zip(ids, held.tolist(), strict=True))
     split = [split_of[each.image] for each in questions] + [SPLITS.index("report")] * len(more)
     questions, answered = [*questions, *more], [*answered, *later]
+    for each in questions:
+        if not text.tokenize(each.text):
+            raise ValueError(f"{data.root}: question {each.id}: {each.text!r} has no words")
     train = [i for i, each in enumerate(split) if each == SPLITS.index("train")]
     words = text.vocabulary(questions[i].text for i in train)
     answers = vocabulary.vocabulary(

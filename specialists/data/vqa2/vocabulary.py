@@ -4,6 +4,7 @@ An answer is learned if it is the common answer of enough questions. The list is
 give equal numbers, and travels with the weights: an index means nothing without it.
 """
 
+import itertools
 from collections import Counter, defaultdict
 
 import numpy as np
@@ -40,7 +41,7 @@ def packed(shares_of_each):
 
 
 def kinds(annotations, answers):
-    """The type of each answer: that of most questions to which somebody gave it; of equals *other*."""
+    """The type of each answer: that of the questions to which most people gave it; of equals *other*."""
     count = defaultdict(Counter)
     for each in annotations:
         for answer in map(normalized, each.answers):
@@ -49,18 +50,22 @@ def kinds(annotations, answers):
 
 
 def vectors(path, words):
-    """(words, E) float32 from a text file with a word and its numbers a line; zeros where it has none."""
+    """(words, E) float32 from a text file with a word and its numbers a line; zeros where it has none.
+
+    A word of GloVe may hold blanks; a first line as word2vec's says how many words and numbers there are.
+    """
     place, found = {word: i for i, word in enumerate(words)}, None
     try:
         lines = open(path, encoding="utf-8")
     except OSError as error:
         raise ValueError(f"features.vectors: {path}: {error.strerror}") from None
     with lines:
-        for number, line in enumerate(lines, 1):
-            word, *values = line.rstrip("\n").split(" ")
+        width = _width(first := next(lines, ""))
+        for number, line in enumerate(itertools.chain([first], lines), 1):
+            word, *values = line.rstrip().rsplit(" ", width)
             if word not in place:
                 continue
-            found = np.zeros((len(words), len(values)), np.float32) if found is None else found
+            found = np.zeros((len(words), width), np.float32) if found is None else found
             try:
                 found[place[word]] = np.array(values, np.float32)
             except ValueError:
@@ -69,3 +74,10 @@ def vectors(path, words):
     if found is None:
         raise ValueError(f"features.vectors: {path}: none of {len(words)} words is in it")
     return found
+
+
+def _width(first):
+    """How many numbers a word has, by the first line."""
+    fields = first.split()
+    header = len(fields) == 2 and all(map(str.isdecimal, fields))
+    return int(fields[1]) if header else len(fields) - 1
