@@ -74,7 +74,7 @@ def test_the_stage_splits_by_class_and_keeps_pixels_in_place(folder, monkeypatch
     assert torch.equal(data.groups(rows["report"]), data.targets(rows["report"]) // 5)
     assert data.shape == (100,) and len(data.group_names) == 20
     monkeypatch.setattr(runtime, "_mode", "fast")
-    for has, dtype in ((True, torch.bfloat16), (False, torch.float32)):
+    for has, dtype in ((False, torch.float32), (True, torch.bfloat16)):
         monkeypatch.setattr(runtime, "HAS_BF16", has)
         ((image_B3HW,), _) = data.batch(rows["train"][:3])
         assert image_B3HW.dtype == dtype
