@@ -22,16 +22,14 @@ for name in ("MLFLOW_TRACKING_URI", "PYTHONPATH", "JOBS"):
     os.environ.pop(name, None)
 
 import pytest  # noqa: E402
-import torch  # noqa: E402
 import yaml  # noqa: E402
 
+from specialists.base.runtime import HAS_BF16  # noqa: E402
 from tests.shapes import shapes, table  # noqa: E402
 from tools import small  # noqa: E402
 
 ROOT = Path(__file__).parents[1]
-needs_bf16 = pytest.mark.skipif(
-    not torch.ops.mkldnn._is_mkldnn_bf16_supported(), reason="in bf16, torch has no LSTM without AVX-512"
-)
+needs_bf16 = pytest.mark.skipif(not HAS_BF16, reason="in bf16, torch has no LSTM without AVX-512")
 
 # `python -m NAME ARGUMENTS` of an installed clone, which then writes what files it has loaded, and what
 # sections of params.yaml read.

@@ -20,6 +20,7 @@ from tools import accept
 from tools.marks import Marks, expected
 
 ROOT = Path(__file__).parents[1]
+ABOUT = {"processor": "a Z80", "capabilities": ["avx2", "avx512_f"], "torch": "2"}
 FILES = {
     ".dvc/config": "[core]\n    analytics = false\n    autostage = false\n",
     ".gitignore": "scratch/\ncode/\nmodels/\n__pycache__/\n.dvc/tmp\n.dvc/cache\n",
@@ -155,7 +156,7 @@ def tiny(computed, tmp_path, monkeypatch):
     folder = shutil.copytree(computed, tmp_path / "tiny", symlinks=True)
     monkeypatch.setattr(accept, "ROOT", folder)
     monkeypatch.setattr("tools.small.ROOT", folder)
-    monkeypatch.setattr(accept, "HAS_BF16", True)
+    monkeypatch.setattr(accept, "machine", lambda: ABOUT)
     return folder
 
 
@@ -370,15 +371,19 @@ def test_what_other_machines_may_compute_differently_is_proved_on_emulated_ones(
     assert " lists of code are accepted: " in capsys.readouterr().out
 
 
-def test_what_was_computed_in_bf16_is_proved_where_there_is_bf16(tiny, monkeypatch):
+def test_what_was_computed_in_bf16_is_proved_where_there_is_bf16(tiny, monkeypatch, capsys):
     params = yaml.safe_load((tiny / "params.yaml").read_text())
     params["compute"]["mode"] = "fast"
     (tiny / "params.yaml").write_text(yaml.safe_dump(params))
     run(tiny, "dvc", "repro", "--quiet")
     commit(tiny)
     replace(tiny / "specialists/loop.py", "return state[1]", "return [*state][1]")
-    monkeypatch.setattr(accept, "HAS_BF16", False)
-    assert refused(tiny) == ".: its numbers are of bf16, which this machine does not have"
+    monkeypatch.setattr(accept, "machine", lambda: ABOUT | {"capabilities": ["avx2"]})
+    before = (tiny / "accepted.csv").read_text()
+    accept.main("HEAD")
+    said, *_ = capsys.readouterr().out.splitlines()
+    assert said == ".: left out, for its numbers are of bf16, which only machines with AVX-512 have"
+    assert (tiny / "accepted.csv").read_text() == before
 
 
 # --- marks

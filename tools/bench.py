@@ -49,7 +49,7 @@ FILE = "metrics/bench.json"
 def main():
     compute, budget = read("compute", Compute), read("specialize", Budget)
     if compute.mode != "fast":
-        raise ValueError(f"params.yaml: compute.mode: {compute.mode!r}, expected fast: the images are bf16")
+        raise ValueError(f"params.yaml: compute.mode: {compute.mode!r}, expected fast, which is compared")
     setup(replace(compute, threads=(threads := torch.get_num_threads())))
     build = builder("resnet20", [CLASSES])
     image_N3HW = torch.randn(BATCHES * budget.batch, 3, 32, 32, device=DEVICE)

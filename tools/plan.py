@@ -96,7 +96,7 @@ def part(kinds, stages, names):
 
 
 def spread(axis, items):
-    return [*dict.fromkeys(item[axis] for item in items)]
+    return [*{str(item[axis]): item[axis] for item in items}.values()]
 
 
 def kept(stage):

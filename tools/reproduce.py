@@ -149,7 +149,7 @@ class Work:
             for line in map(str.rstrip, process.stdout):
                 advice = advice or line == ADVICE
                 if begun := BEGUN.match(line):
-                    self.say(f"{place}{name}{NOT_RUN[begun[1]] if begun[1] else self.left()}")
+                    self.say(f"{place}{name}{NOT_RUN[begun[1]] if begun[1] else place and self.left()}")
                     if not begun[1]:
                         self.ran.add(name)
                 elif not advice and not SILENT.match(line):
@@ -160,14 +160,14 @@ class Work:
 
     def left(self):
         """How much time is left: training takes as long as when it was committed, at the pace until now, and
-        any other stage as long as most of them until now."""
+        any other stage the median of such stages until now."""
         known = [name for name in self.took if self.recorded[name]]
         pace = sum(map(self.took.get, known)) / sum(map(self.recorded.get, known)) if known else 1.0
         usual = median([self.took[name] for name in self.took.keys() - known] or [USUAL])
         ahead = {
             name: pace * seconds or usual for name, seconds in self.recorded.items() if name not in self.took
         }
-        begun = sum(min(self.elapsed(name), ahead[name]) for name in [*self.running])
+        begun = sum(min(self.elapsed(name), ahead.get(name, 0)) for name in [*self.running])
         left = (sum(ahead.values()) - begun) / self.jobs
         return f"  ({duration(left)} left)" if left > 0 else ""
 

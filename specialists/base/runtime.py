@@ -11,7 +11,8 @@ from specialists.base import portable
 DEVICE = torch.device("cuda" if torch.cuda.is_available() else "cpu")
 MODES = ("portable", "fast")
 DTYPES = {False: torch.float32, True: torch.bfloat16}
-HAS_BF16 = DEVICE.type == "cuda" or torch.ops.mkldnn._is_mkldnn_bf16_supported()  # else emulated, and slow
+# Else it is emulated, and slow. To ask oneDNN would fix its instructions before `hold_convolutions` can.
+HAS_BF16 = DEVICE.type == "cuda" or bool(torch.cpu.get_capabilities().get("avx512_bw"))
 MOST_THREADS = 1024
 M_TRIM_THRESHOLD, M_MMAP_THRESHOLD = -1, -3  # of malloc.h
 
