@@ -207,6 +207,7 @@ def products():
     print("imitation", imitated())
     print("published", published())
     print("vectors", vectors())
+    print("linked", linked())
     for file, settings in ON_BOXES.items():
         network = partial(file.Network, CHANNELS, 30, ANSWERS, embedding=8, question=24, **settings)
         print(file.__name__, trained(network, boxes, KD, "adamax"))
@@ -228,13 +229,27 @@ def published():
             (folder / f"{name}_imgid2idx.pkl").write_bytes(pickle.dumps({7: 0, 5: 1}))
             found += [array for _, _, *arrays, _ in hdf5.images(path, 0) for array in arrays]
         (folder / "images").mkdir()
-        for name in ("a.png", "b.txt"):
+        for name in ("in/a.png", "in/b.txt"):
+            (folder / "images" / name).parent.mkdir(exist_ok=True)
             (folder / "images" / name).touch()
-        (folder / "train.csv").write_text("image,question,answer\na.png,Is it?,yes\n")
+        (folder / "train.csv").write_text("image,question,answer\nin/a.png,Is it?,yes\n")
         asked, pictures = listed.read(folder)
         names = [path.name for path in pictures.values()]
     two = read.Boxes(None, np.array([[0, 3]]), None, {}, read.Words(2), 2).best(3)
     return digest(*found, np.frombuffer(repr([asked, names, two.boxes]).encode(), np.uint8))
+
+
+def linked():
+    """What pictures are called behind a link, but not behind one that leads back."""
+    with TemporaryDirectory() as folder:
+        (there := Path(folder) / "there").mkdir()
+        (there / "a.png").touch()
+        (images := Path(folder) / "images").mkdir()
+        (images / "in").symlink_to(there)
+        (there / "again").symlink_to(images)
+        (Path(folder) / "train.csv").write_text("image,question,answer\nin/a.png,Is it?,yes\n")
+        names = [str(path.relative_to(images)) for path in listed.read(folder)[1].values()]
+    return hashlib.md5(repr(names).encode()).hexdigest()
 
 
 def vectors():

@@ -144,6 +144,9 @@ def test_pictures_may_lie_behind_a_link(folder, tmp_path):
     table(tmp_path / "train.csv", [(f"elsewhere/{name}", *more) for name, *more in rows[:6]])
     _, pictures = listed.read(tmp_path)
     assert len(pictures) == len(listed.read(folder)[1])
+    for name in ("back", "again"):
+        (tmp_path / "images" / name).symlink_to(tmp_path / "images")
+    assert listed.read(tmp_path)[1] == pictures
 
 
 def test_a_picture_of_train_is_none_of_val(folder, tmp_path):

@@ -108,6 +108,19 @@ def test_in_bf16_the_layers_are_torchs_own():
     assert linear(x).dtype == torch.float32 and lstm(x)[1] is None
 
 
+def test_convolutions_can_still_be_held_when_all_of_ours_is_loaded():
+    """oneDNN reads ONEDNN_MAX_CPU_ISA at its first use, which may be no more than a question to it."""
+    code = """
+import os, torch, stages.features, stages.specialize
+os.environ["ONEDNN_MAX_CPU_ISA"] = "SSE41"
+torch.nn.Conv2d(16, 32, 3)(torch.zeros(8, 16, 64, 64))
+"""
+    known = {name: value for name, value in os.environ.items() if name != "ONEDNN_MAX_CPU_ISA"}
+    command, environment = [sys.executable, "-c", code], known | {"ONEDNN_VERBOSE": "1"}
+    done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=True)
+    assert "isa:Intel SSE4.1" in done.stdout and "convolution,jit:sse41" in done.stdout
+
+
 def steps(part, *before, **environment):
     """What tests/steps.py prints, perhaps on an emulated processor."""
     paths = next(path for path in sys.path if path.endswith("site-packages"))

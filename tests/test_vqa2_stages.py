@@ -3,6 +3,7 @@
 They run as dvc.yaml says, one after the other in one process, each with modules of its own.
 """
 
+import functools
 import json
 import os
 import sys
@@ -14,8 +15,10 @@ import torch
 import yaml
 
 from specialists import data as prepared
+from specialists.answers.ensemble import answers
 from specialists.base.runtime import HAS_BF16
 from specialists.tracking import code, pipeline
+from stages import votes
 from stages.told import Told
 from tests.conftest import ROOT, run
 from tools import small
@@ -143,14 +146,26 @@ def test_what_a_teacher_says_that_is_told_the_answer_is_there_for_train_alone(ra
 
 def test_one_vote_is_the_network_itself_and_no_vote_is_better_than_the_oracle(ran):
     whole, *_ = ran
-    votes, first = (
+    voted, first = (
         read(whole / "metrics/votes/butd-s0.json"),
         read(whole / "metrics/curves/base/butd-m0-s0.json"),
     )
     alone = pytest.approx(first["curve"][-1]["select_top1"], abs=1e-4)
-    assert all(each["overall"] == alone for each in votes["select"]["1"].values())
-    for ways in (*votes["select"].values(), *votes["report"].values()):
+    assert all(each["overall"] == alone for each in voted["select"]["1"].values())
+    for ways in (*voted["select"].values(), *voted["report"].values()):
         assert all(ways[how][kind] <= ways["oracle"][kind] + 1e-9 for how in ways for kind in ways[how])
+
+
+def test_votes_do_not_depend_on_how_many_questions_are_asked_at_once(ran, monkeypatch):
+    whole, *_ = ran
+    monkeypatch.chdir(whole)
+    asked = read(whole / "metrics/votes/butd-s0.json")
+    monkeypatch.setattr(votes, "answers", functools.partial(answers, batch=7))
+    monkeypatch.setattr(
+        votes, "write_json", lambda path, tree: asked.update(again=json.loads(json.dumps(tree)))
+    )
+    votes.main(0)
+    assert asked.pop("again") == asked
 
 
 def test_cells_have_the_accuracy_that_the_evaluator_gives_their_results(ran):
@@ -189,6 +204,6 @@ def test_a_table_of_the_slides_holds_the_numbers_of_its_rows(ran):
         spent = read(whole / f"metrics/environment/singles/{name}-s0.json")["wall_seconds"]
         assert {kind: each["mean"] for kind, each in row["report"].items()} == one["report"]
         assert row["seconds"] == pytest.approx(spent / 2)  # of two epochs
-    votes = read(whole / "metrics/votes/butd-s0.json")["report"]["3"]["by type"]
-    assert {kind: each["mean"] for kind, each in tables["Ensembles"]["3 by type"]["report"].items()} == votes
+    voted = read(whole / "metrics/votes/butd-s0.json")["report"]["3"]["by type"]
+    assert {kind: each["mean"] for kind, each in tables["Ensembles"]["3 by type"]["report"].items()} == voted
     assert page.count("| butd |") == 2 and "| boxes 30 |" in page and "68.65 | 5782 | 4.65 |" in page

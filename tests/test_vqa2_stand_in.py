@@ -295,9 +295,19 @@ def test_vectors_of_words_are_read_where_a_file_is_named(root, tmp_path, monkeyp
         data = prepared(root, tmp_path / name, monkeypatch, vectors=str(tmp_path / "glove.txt"))
         assert data.shape[1].vectors[words.index("cube")].tolist() == pytest.approx([-1, 0.5, 0.2])
         assert data.shape[1].vectors[words.index("the")].tolist() == the
-    (tmp_path / "glove.txt").write_text("the 1 2 3\ncube 1 2\n")
-    with pytest.raises(ValueError, match="glove.txt: line 2: 2 values of 'cube', expected 3 numbers"):
-        prepared(root, tmp_path / "d", monkeypatch, vectors=str(tmp_path / "glove.txt"))
+    for number, (text, message) in enumerate(
+        {
+            "the 1 2 3\ncube 1 2\n": "line 2: 2 values of 'cube', expected 3 numbers",
+            "the 1 2 3\ncube 1 2 3 4\n": "line 2: 4 values of 'cube', expected 3 numbers",
+            "the 1 2 3\ncube 1\n": "line 2: 1 values of 'cube', expected 3 numbers",
+            "the 1 2\ncube 1 2 3\n": "line 2: 3 values of 'cube', expected 2 numbers",
+            "\nthe 1 2\n": "line 1: found '\\\\n', expected a word and numbers",
+            "3 3\nnone 1 2 3\n": "none of .* words is in it",
+        }.items()
+    ):
+        (tmp_path / "glove.txt").write_text(text)
+        with pytest.raises(ValueError, match=f"glove.txt: {message}"):
+            prepared(root, tmp_path / f"d{number}", monkeypatch, vectors=str(tmp_path / "glove.txt"))
 
 
 def test_the_type_of_an_answer_is_that_of_most_questions_with_it(root, tmp_path, monkeypatch):

@@ -28,8 +28,7 @@ def read(root):
     """({split: (questions, annotations)}, {id of a picture: its path}); val may be missing."""
     if not (images := Path(root) / "images").is_dir():
         raise ValueError(f"data.root: {root}: no folder images there; it needs PNG or JPEG files in images/")
-    found = (Path(at) / name for at, _, names in os.walk(images, followlinks=True) for name in names)
-    pictures = sorted(path for path in found if path.suffix.lower() in ENDINGS)
+    pictures = sorted(path for path in _files(images) if path.suffix.lower() in ENDINGS)
     if not pictures:
         raise ValueError(f"data.root: {root}: no file in images/ ends in {', '.join(ENDINGS)}")
     found = {split: _split(Path(root), split) for split in SPLITS}
@@ -43,6 +42,14 @@ def read(root):
         raise ValueError(f"{root}: train and val are not both CSV or both JSON")
     found = {split: files for split, files in found.items() if files}
     return _tables(found, Path(root), pictures) if kinds == {1} else _official(found, pictures)
+
+
+def _files(images):
+    """The files below a folder, also behind links, but for those that lead back."""
+    for at, folders, names in os.walk(images, followlinks=True):
+        way = {os.path.realpath(each) for each in (at, *Path(at).parents)}
+        folders[:] = [each for each in folders if os.path.realpath(os.path.join(at, each)) not in way]
+        yield from (Path(at) / name for name in names)
 
 
 def _split(root, split):

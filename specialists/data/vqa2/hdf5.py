@@ -12,8 +12,6 @@ import h5py
 
 from specialists.data.pickles import Bounded
 
-NUMBERS = set("fiu")  # kinds of dtype
-
 
 def size(path):
     """Images."""
@@ -26,10 +24,10 @@ def images(path, start):
         features, spatial, pos = (
             file.get(each) for each in ("image_features", "spatial_features", "pos_boxes")
         )
-        if not (isinstance(features, h5py.Dataset) and isinstance(spatial, h5py.Dataset)):
+        if not (_table(features, "fiu") and _table(spatial, "fiu")):
             beside = ", ".join(file) or "nothing"
             raise ValueError(
-                f"{path}: image_features or spatial_features: missing; found beside it: {beside}"
+                f"{path}: image_features or spatial_features: missing, or no table of numbers; found {beside}"
             )
         if features.shape[:-1] != spatial.shape[:-1] or spatial.shape[-1] < 4:
             raise ValueError(
@@ -39,15 +37,13 @@ def images(path, start):
             raise ValueError(
                 f"{path}: features {features.shape} {'without' if pos is None else 'with'} pos_boxes"
             )
-        if pos is not None and (features.ndim != 2 or pos.shape[1:] != (2,)):
-            raise ValueError(f"{path}: features {features.shape} with pos_boxes {pos.shape}")
-        if not {features.dtype.kind, spatial.dtype.kind} <= NUMBERS:
-            raise ValueError(f"{path}: {features.dtype} and {spatial.dtype} are not numbers")
+        if pos is not None and not (_table(pos, "iu") and pos.shape[1:] == (2,) and features.ndim == 2):
+            raise ValueError(f"{path}: pos_boxes: found {pos!r:.90}, expected two whole numbers an image")
         listed = spatial if pos is None else pos
         for number, (image, at) in enumerate(_places(path)[start:], start):
             place = f"{path}: image {at}"
             if not 0 <= at < len(listed):
-                raise ValueError(f"{place}, of {len(listed)}")
+                raise ValueError(f"{place}: there is none; the file has images 0 to {len(listed) - 1}")
             first, last = map(int, pos[at]) if pos is not None else (at, at + 1)
             if not 0 <= first < last <= len(features):
                 raise ValueError(f"{place}: boxes {first} to {last}, of {len(features)}")
@@ -55,6 +51,10 @@ def images(path, start):
             if pos is None:
                 box, feature = box[0], feature[0]
             yield place, image, box[:, :4].astype("f4"), feature.astype("f4"), number + 1
+
+
+def _table(array, kinds):
+    return isinstance(array, h5py.Dataset) and array.dtype.kind in kinds and array.ndim > 1
 
 
 def _opened(path):

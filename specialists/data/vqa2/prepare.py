@@ -22,7 +22,7 @@ from specialists.data.splits import SPLITS, hold_out
 from specialists.data.vqa2 import convert, official, store, vocabulary
 
 LEARNED = ("train", "all")
-SCRATCH = Path("scratch/boxes")  # until all else is done, so that nothing that fails converts boxes again
+SCRATCH = Path("scratch/boxes")  # until the rest is prepared: what fails there converts no boxes again
 
 
 @dataclass(frozen=True)
@@ -74,6 +74,7 @@ def prepare(data, settings, folder):
         np.save(folder / "vectors.npy", vocabulary.vectors(settings.vectors, about["words"]))
         more = ["vectors.npy"]
     found = finished(columns, about | {"reader": "vqa2", "boxes": settings.boxes}, folder, more)
+    (SCRATCH / "state.json").unlink()  # first, for what is killed now is not whole
     shutil.rmtree(SCRATCH)
     return found
 

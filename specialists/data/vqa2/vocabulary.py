@@ -5,6 +5,7 @@ give equal numbers, and travels with the weights: an index means nothing without
 """
 
 import itertools
+import re
 from collections import Counter, defaultdict
 
 import numpy as np
@@ -12,6 +13,7 @@ import numpy as np
 from specialists.data.vqa2.official import ANSWER_TYPES
 from specialists.data.vqa2.scoring import normalized, worth
 
+NUMBER = re.compile(r"[-+.eE\d]*\d[-+.eE\d]*")
 LEAST = 9  # questions; with train and val of the real data that leaves 3,129 answers
 
 
@@ -60,24 +62,33 @@ def vectors(path, words):
     except OSError as error:
         raise ValueError(f"features.vectors: {path}: {error.strerror}") from None
     with lines:
-        width = _width(first := next(lines, ""))
+        first = next(lines, "")
+        width, header = _form(first.split())
+        if width < 1:
+            raise ValueError(
+                f"features.vectors: {path}: line 1: found {first!r:.60}, expected a word and numbers"
+            )
         for number, line in enumerate(itertools.chain([first], lines), 1):
-            word, *values = line.rstrip().rsplit(" ", width)
-            if word not in place:
+            word, *values = line.rstrip().split(" ")
+            if word not in place or number <= header or _blank(values, width):
                 continue
             found = np.zeros((len(words), width), np.float32) if found is None else found
             try:
-                found[place[word]] = np.array(values, np.float32)
+                found[place[word]] = np.array(values, np.float32).reshape(width)
             except ValueError:
-                said = f"{len(values)} values of {word!r}, expected {found.shape[1]} numbers"
+                said = f"{len(values)} values of {word!r}, expected {width} numbers"
                 raise ValueError(f"features.vectors: {path}: line {number}: {said}") from None
     if found is None:
         raise ValueError(f"features.vectors: {path}: none of {len(words)} words is in it")
     return found
 
 
-def _width(first):
-    """How many numbers a word has, by the first line."""
-    fields = first.split()
-    header = len(fields) == 2 and all(map(str.isdecimal, fields))
-    return int(fields[1]) if header else len(fields) - 1
+def _form(first):
+    """(how many numbers a word has, whether the first line says so)"""
+    header = len(first) == 2 and all(map(str.isdecimal, first))
+    return (int(first[1]) if header else len(first) - 1), header
+
+
+def _blank(values, width):
+    """Whether a part of a word stands before its numbers."""
+    return not all(map(NUMBER.fullmatch, values[:-width]))
