@@ -34,7 +34,7 @@ from specialists.base import environment
 from specialists.base.command import run
 from specialists.base.files import write_json
 from specialists.base.params import read
-from specialists.base.runtime import DEVICE, Compute, setup
+from specialists.base.runtime import DEVICE, Compute, dtype, setup
 from specialists.methods import Method
 from specialists.networks import builder
 from specialists.training.alone import join
@@ -105,7 +105,7 @@ def ours(build, budget, batches, row, compiled):
     ensemble = Ensemble([build() for _ in range(MEMBERS)], how.sharing)
     if compiled:
         ensemble.compile()
-    batches = [(x.bfloat16().contiguous(memory_format=torch.channels_last), y) for x, y in batches]
+    batches = [(x.to(dtype()).contiguous(memory_format=torch.channels_last), y) for x, y in batches]
     position_B = torch.arange(budget.batch, device=DEVICE)
     taught_MBC = torch.randn(MEMBERS, budget.batch, CLASSES, device=DEVICE).half()
 
@@ -189,12 +189,12 @@ def per_image(build):
 
 
 def convolution_peak(batch):
-    """Operations a second of the fastest of some 3x3 convolutions in bf16, channels last."""
+    """Operations a second of the fastest of some 3x3 convolutions in the arithmetic of fast mode."""
     best = 0.0
     for channels, side in ((64, 32), (128, 16), (256, 16), (256, 32)):
-        layer = torch.nn.Conv2d(channels, channels, 3, padding=1, bias=False).to(DEVICE, torch.bfloat16)
+        layer = torch.nn.Conv2d(channels, channels, 3, padding=1, bias=False).to(DEVICE, dtype())
         layer = layer.to(memory_format=torch.channels_last).requires_grad_(False)
-        image = torch.randn(batch, channels, side, side, device=DEVICE).bfloat16()
+        image = torch.randn(batch, channels, side, side, device=DEVICE).to(dtype())
         image = image.contiguous(memory_format=torch.channels_last)
         seconds = min(timed(partial(layer, image)) for _ in range(4))
         best = max(best, 2 * 9 * channels**2 * side**2 * batch / seconds)
