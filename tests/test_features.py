@@ -13,6 +13,7 @@ import torch
 import yaml
 from PIL import Image
 
+from specialists.base import portable, runtime
 from specialists.base.files import digest
 from specialists.data import load
 from specialists.data.splits import SPLITS, hold_out
@@ -154,9 +155,9 @@ def test_eyes_of_other_settings_and_files_that_are_none_are_one_line(folder):
         assert line.startswith(f"{path}: not eyes of features.scene_cnn (") and "\n" not in line
 
 
-def in_another_process():
+def in_another_process(**environment):
     command, home = [sys.executable, "-m", "stages.features"], {"PYTHONPATH": str(HOME)}
-    return subprocess.run(command, env=home, capture_output=True, text=True)
+    return subprocess.run(command, env=home | environment, capture_output=True, text=True)
 
 
 def test_the_same_bytes_twice_and_in_another_process(folder):
@@ -169,7 +170,7 @@ def test_the_same_bytes_twice_and_in_another_process(folder):
     (folder / "data/.features.1.draft").mkdir(parents=True)  # left by a run that was killed
     (folder / "data/features").mkdir()
     (folder / "data/features/strange").touch()
-    done = in_another_process()
+    done = in_another_process(**portable.VARIABLES)  # as in this process
     assert done.returncode == 0 and done.stdout.startswith("presence_f1 0")
     assert outputs(folder) == first and os.listdir("data") == ["features"]
 
@@ -201,6 +202,7 @@ def test_in_portable_mode_it_computes_in_fp32(folder, monkeypatch):
         data = np.load("data/features/images.npy").astype(np.float32)
         return (torch.from_numpy(data).bfloat16().float().numpy() != data).mean()
 
+    monkeypatch.setattr(runtime, "HAS_BF16", True)  # or emulate it
     features.main()
     assert fine_share() == 0
     here(folder, monkeypatch, compute__mode="portable")
