@@ -12,6 +12,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from specialists.base import portable
 from specialists.data import shards
 from specialists.data.clevr.read import load
 from specialists.data.shards import Shards
@@ -83,7 +84,8 @@ features.main()
 
 def compute(killed_before="nothing", code=0):
     words = [sys.executable, "-c", STAGE, killed_before]
-    done = subprocess.run(words, env=environment(PYTHONPATH=str(ROOT)), capture_output=True, text=True)
+    env = environment(PYTHONPATH=str(ROOT), **portable.VARIABLES)  # as in this process
+    done = subprocess.run(words, env=env, capture_output=True, text=True)
     assert done.returncode == code, done.stderr
 
 
