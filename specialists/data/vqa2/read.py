@@ -42,8 +42,9 @@ class Boxes:
 
     def best(self, boxes):
         """The same data, with another number of boxes for networks to see: the first of each image."""
-        if not 1 <= boxes <= (most := self.place_I2[:, 1].max()):
-            raise ValueError(f"boxes: {boxes} is out of range: 1 to {most}, which no image has more than")
+        most = self.place_I2[:, 1].max()
+        if not 1 <= boxes <= most:
+            raise ValueError(f"boxes: {boxes} is out of range: 1 to {most}, the most of any image")
         return replace(self, boxes=boxes)
 
     def rows(self, split):
