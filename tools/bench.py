@@ -7,7 +7,7 @@ training step, ResNet-20 on random images. All contestants run in turn on all co
     authors     as the authors' code computes it, in plain PyTorch: fp32, eager, NCHW, live teachers, and the
                 loss of every one of the C(M, k) assignments
     ensemble    torchensemble.VotingClassifier, where it is installed (pip install --no-deps torchensemble)
-    peak        the fastest bf16 convolution found here, and what share of it our step reaches
+    peak        the fastest convolution found here in the arithmetic of fast mode, and our step's share of it
 
 reads   params: compute, networks.resnet20, specialize, methods.ie_plus, mcl_kd, mcl_kd_fs
 writes  metrics/bench.json

@@ -84,9 +84,9 @@ def converted():
 
 def learned():
     data = prepare.Data(format="vqa2_questions", root=str(FOLDER), select=0.05, seed=0)
-    least = {"least": 9, "answers": "all", "vectors": "", "threads": 1}
+    rest = {"least": 9, "answers": "all", "vectors": "", "threads": 1}
     (folder := FOLDER / "features").mkdir()
-    prepare.prepare(data, prepare.Settings(most=1, boxes=1, longest=14, **least), folder)
+    prepare.prepare(data, prepare.Settings(most=1, boxes=1, longest=14, **rest), folder)
     return len(read.load(folder).questions["id"]), "questions"
 
 
