@@ -9,7 +9,7 @@ writes  models/CELL.safetensors, an ensemble of one; metrics/curves/CELL.json
 import torch
 
 from specialists import data as prepared
-from specialists.answers.ensemble import Ensemble, answers, load, mean
+from specialists.answers.ensemble import Ensemble, answer, load, mean
 from specialists.base.command import run
 from specialists.base.params import configure, read
 from specialists.base.runtime import DEVICE, Compute, setup
@@ -27,8 +27,8 @@ def main(network: str, seed: int, cell: str):
     teacher_file = f"models/cells/{network}-{read('distill.teacher', str)}-s{seed}.safetensors"
     data = prepared.load("data/features")
     build = builder(network, data.shape)
-    said = answers(load(teacher_file, build), data, data.rows("train"))
-    teacher_NC = torch.cat([mean(said_MBC, data.task) for _, said_MBC in said]).to(DEVICE)
+    said_MNC = answer(load(teacher_file, build), data, data.rows("train"))
+    teacher_NC = mean(said_MNC, data.task).to(DEVICE)  # all at once: in pieces, torch adds members in other orders
     torch.manual_seed(mix("weights", "student", network, seed))
     student = Ensemble([build()])
     if compute.compile:
