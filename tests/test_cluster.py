@@ -245,6 +245,23 @@ def test_what_is_up_to_date_is_not_asked_for_again_though_the_data_of_the_head_a
 
 
 @needs_ray
+def test_what_nobody_has_is_computed_again_if_it_will_be_read(nodes, computed, tmp_path):
+    place, _ = computed
+    change(place, 5)
+    run(place, "git", "clone", "--quiet", str(top(place)), str(tmp_path / "fresh"))
+    fresh = tmp_path / "fresh/pipelines/toy"
+    run(fresh, "dvc", "remote", "add", "--quiet", "--local", "--default", "storage", str(tmp_path / "empty"))
+    for name in ("one", "two"):
+        shutil.rmtree(nodes.base / name / "cache")
+    times = len(nodes.ran("data"))
+    assert "7 of 9 stages to do" in nodes.run(fresh)  # of which `data` alone is up to date
+    assert len(nodes.ran("data")) == times + 1
+    assert numbers(fresh) == serial(fresh, tmp_path)
+    nodes.run(fresh)
+    assert len(nodes.ran("data")) == times + 1
+
+
+@needs_ray
 def test_a_node_and_then_the_driver_are_killed_in_the_middle_of_a_stage(nodes, computed, tmp_path):
     place, _ = computed
     change(place, 2)

@@ -179,7 +179,8 @@ class Placed(Work):
     def begin(self, name):
         step, (_, folder, settings) = self.steps[name], self.given
         names = (*sorted(step.needs), name)
-        lock = {each: self.lock.entries[each] for each in names if each in self.lock.entries}
+        known = self.lock.entries.keys() - ({name} if step.lost else set())
+        lock = {each: self.lock.entries[each] for each in names if each in known}
         files = nodes.read(Path.cwd(), [*step.sends, *step.kept, *beside(step.kept)])
         files["dvc.yaml"] = plan.part(*self.whole, names)
         job = nodes.Job(name, folder, settings, step.pulls, files, lock, step.kept)

@@ -6,8 +6,8 @@ its entry; where an input is away, it counts as what dvc.lock says that its make
 
 import json
 import os
-from contextlib import chdir
-from dataclasses import dataclass
+from contextlib import chdir, suppress
+from dataclasses import dataclass, replace
 from hashlib import md5
 from pathlib import Path
 
@@ -29,6 +29,7 @@ class Step:
     first: bool  # always changed and cheap, like `code`: on the head, before all others
     last: bool  # without outputs, like `track`, which writes to MLflow: on the head, after all others
     stale: bool
+    lost: bool = False  # up to date, but nobody holds an output of it that is to be read
 
 
 def plan(place, head, targets):
@@ -50,7 +51,37 @@ def plan(place, head, targets):
             for stage in order:
                 needs = [*graph.successors(stage)]
                 steps[stage.addressing] = step(stage, needs, steps, repo.dvcfs)
+        for name in lost(order, graph, steps, Stores(repo)):
+            steps[name] = replace(steps[name], stale=True, lost=True)
         return steps
+
+
+def lost(order, graph, steps, stores):
+    """Stages whose outputs will be read, and which neither the remote nor the head has: to compute again."""
+    found = set()
+    for stage in reversed(order):  # readers before what they read
+        one = steps[stage.addressing]
+        for maker in graph.successors(stage) if (one.stale and not one.last) or one.name in found else ():
+            read = [out for out in maker.outs if out.use_cache and touches(out.def_path, one.pulls)]
+            if not steps[maker.addressing].stale and not all(map(stores.hold, read)):
+                found.add(maker.addressing)
+    return found
+
+
+class Stores:
+    """The head's cache and the remote."""
+
+    def __init__(self, repo):
+        self.places, self.known = (repo.cache.local, repo.cloud.get_remote_odb()), {}
+
+    def hold(self, out):
+        """Of a folder its list is asked for, which DVC stores after its files."""
+        name = out.hash_info.value
+        if name not in self.known:
+            self.known[name] = True
+            with suppress(Exception):  # each kind of remote has its own; if it is away, lending says so
+                self.known[name] = any(place.exists(name) for place in self.places)
+        return self.known[name]
 
 
 def step(stage, needs, steps, data):
@@ -65,7 +96,7 @@ def step(stage, needs, steps, data):
         if within(path, out) or within(out, path)
     }
     ours = {out.def_path for each in needs for out in each.outs} - made
-    sends = {path for path in inputs for out in ours if within(path, out) or within(out, path)}
+    sends = {path for path in inputs if touches(path, ours)}
     stale = not stage.always_changed and (
         any(steps[each.addressing].stale for each in needs)
         or stage.changed(allow_missing=True, upstream=needs)
@@ -99,6 +130,10 @@ def spread(axis, items):
     return [*{str(item[axis]): item[axis] for item in items}.values()]
 
 
+def touches(path, others):
+    return any(within(path, each) or within(each, path) for each in others)
+
+
 def kept(stage):
     return [out.def_path for out in stage.outs if not out.use_cache]
 
@@ -113,7 +148,7 @@ def torn(dep, made, data):
     A run that was killed between a stage and those after it leaves it so; DVC compares whole outputs alone.
     """
     path = dep.def_path
-    if path in made or not any(within(path, out) or within(out, path) for out in made):
+    if path in made or not touches(path, made):
         return False
     if not data.isdir(path):
         return data.info(path).get("md5") != dep.hash_info.value
@@ -127,7 +162,7 @@ def sources(stages):
     paths = [pipeline.paths(stage) for stage in stages.values()]
     outs = {out for each in paths for out in each["outs"]}
     deps = {dep for each in paths for dep in each["deps"]}
-    return sorted(dep for dep in deps if not any(within(dep, out) or within(out, dep) for out in outs))
+    return sorted(dep for dep in deps if not touches(dep, outs))
 
 
 def settings(folder):
