@@ -2,6 +2,7 @@
 
 import os
 import sys
+from contextlib import suppress
 from pathlib import Path
 
 # The checkout that holds the current folder counts, not the installed project: DVC runs queued experiments in
@@ -16,6 +17,8 @@ sys.path.insert(0, str(_nearest))
 
 from specialists.base import portable  # noqa: E402
 
-portable.announce()
-if portable.wanted("params.yaml"):
-    os.environ["CUDA_VISIBLE_DEVICES"] = ""  # a GPU has bits of its own
+if Path("params.yaml").is_file():  # to read a FIFO would have no end; the stage says what is wrong with it
+    with suppress(RecursionError):
+        portable.announce()
+        if portable.wanted("params.yaml"):
+            os.environ["CUDA_VISIBLE_DEVICES"] = ""  # a GPU has bits of its own

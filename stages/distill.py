@@ -28,7 +28,7 @@ def main(network: str, seed: int, cell: str):
     data = prepared.load("data/features")
     build = builder(network, data.shape)
     said_MNC = answer(load(teacher_file, build), data, data.rows("train"))
-    teacher_NC = mean(said_MNC, data.task).to(DEVICE)  # all at once: in pieces, torch adds members in other orders
+    teacher_NC = mean(said_MNC, data.task).to(DEVICE)  # at once: pieces add in other orders
     torch.manual_seed(mix("weights", "student", network, seed))
     student = Ensemble([build()])
     if compute.compile:

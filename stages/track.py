@@ -2,7 +2,8 @@
 
 Show the table in MLflow: a run for each cell with its params, metrics, curve, data, machine and commit, under
 one parent run with the means over seeds, the table and the figures, which stands for the best row where it is
-compared; and a run for the cell that `network`, `method` and `k` choose. A run is made from what the pipeline
+compared; a run for each network that trains alone, under the same parent; and a run for the cell that
+`network`, `method` and `k` choose. A run is made from what the pipeline
 wrote, never by what computes it, so a cell that DVC restored from its cache appears like any other. What is
 there already is not logged again. Other numbers from the same inputs are logged beside the old ones, and
 called nondeterministic; in fast mode the machine is an input, in portable mode its torch alone. The tag
@@ -59,20 +60,26 @@ def new(state):
         return state
     lock = stages("dvc.lock")
     changed = {path for path, name in makers(lock).items() if lock[name] != old.get(name)}
-    rows = {title: row for title, row in state.rows.items() if f"metrics/cells/{title}.json" in changed}
-    return replace(state, rows=rows, chosen=state.chosen if "metrics/cell.json" in changed else {})
+
+    def fresh(runs, room):
+        return {title: run for title, run in runs.items() if f"metrics/{room}/{title}.json" in changed}
+
+    chosen = state.chosen if "metrics/cell.json" in changed else {}
+    rows, singles = fresh(state.rows, "cells"), fresh(state.singles, "singles")
+    return replace(state, rows=rows, chosen=chosen, singles=singles)
 
 
 def show(store, state, tags):
     """Log what is new in one state; returns the run of its table, or None for an experiment."""
     tags = tags | {"dataset": state.dataset}
     parent = None if tags["experiment"] else store.parent([state.table, state.inputs], tags)
-    for title, content in state.rows.items():
-        store.upsert(title, content, tags | {"lane": "table"} | ({PARENT: parent} if parent else {}))
+    for lane, runs in (("table", state.rows), ("single", state.singles)):
+        for title, content in runs.items():
+            store.upsert(title, content, tags | {"lane": lane} | ({PARENT: parent} if parent else {}))
     for title, content in state.chosen.items():
         store.upsert(title, content, tags | {"lane": "cell"})
     if parent:
-        store.keep(state.rows | state.chosen)
+        store.keep(state.rows | state.singles | state.chosen)
     return parent
 
 

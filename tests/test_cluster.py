@@ -18,6 +18,7 @@ import yaml
 from specialists.base.params import load
 from specialists.tracking import pipeline
 from tests.conftest import ROOT, environment, run
+from tools import nodes as cluster_nodes
 from tools import placing, plan
 
 needs_ray = pytest.mark.skipif(not find_spec("ray"), reason="Ray is not installed: pip install .[cluster]")
@@ -63,7 +64,8 @@ PIPELINE = (
     deps: [metrics/table.md]
 """
 )
-# A stage: what it writes follows from all that it finds; it says that it ran, may be held, may fail.
+# A stage: what it writes follows from all that it finds; it says that it ran and whether it
+# found its checkpoint, may be held, may fail.
 WORK = """
 import os, sys, time
 from hashlib import md5
@@ -73,6 +75,11 @@ name, *outs = sys.argv[1:]
 told = Path(os.environ["TOLD"])
 with open(told / "ran", "a") as log:
     log.write(f"{name} {Path(os.environ['NODE_CACHE']).parent.name if 'NODE_CACHE' in os.environ else ''}\\n")
+checkpoint = Path("scratch", name)
+checkpoint.parent.mkdir(exist_ok=True)
+if checkpoint.exists():
+    (told / f"resumed-{name}").touch()
+checkpoint.touch()
 while (told / f"hold-{name}").exists():
     time.sleep(0.05)
 if (told / f"break-{name}").exists():
@@ -88,6 +95,7 @@ for out in outs:
 made = Path("metrics/environment", f"{name}.json")
 made.parent.mkdir(parents=True, exist_ok=True)
 made.write_text("{}")
+checkpoint.unlink()
 """
 
 
@@ -144,6 +152,7 @@ class Nodes:
 
     def add(self, name):
         told = {"SPECIALISTS_NODE": f"{self.base}/{name}", "TOLD": f"{self.base}/told"}
+        told["SPECIALISTS_SCRATCH"] = f"{self.base}/scratch"  # which both share
         labels = {"machine": name}
         self.nodes[name] = self.cluster.add_node(
             num_cpus=1, node_name=name, env_vars=told, labels=labels, **self.given
@@ -271,7 +280,7 @@ def test_a_node_and_then_the_driver_are_killed_in_the_middle_of_a_stage(nodes, c
     lost = nodes.begins("base-1", times + 1)
     nodes.kill(lost)
     other = nodes.begins("base-1", times + 2)
-    assert other != lost
+    assert other != lost and (nodes.base / "told/resumed-base-1").exists()
     process.send_signal(signal.SIGKILL)
     process.communicate()
     nodes.add(lost)
@@ -310,6 +319,44 @@ def test_a_remote_that_goes_away_ends_all_with_its_name(nodes, computed):
     remote.unlink()
     (nodes.base / "away").rename(remote)
     assert process.returncode == 1 and "FAILED base@0 on " in said and ": pushing: ERROR: " in said
+
+
+@needs_ray
+def test_without_a_cluster_it_starts_one_and_names_a_row_that_no_node_satisfies(nodes, tmp_path):
+    stages = PIPELINE.replace("[0, 1, 2]", "[0]").replace("[ie, mcl]", "[ie]")
+    place = checkout(tmp_path / "head", tmp_path / "remote", stages)
+    table = top(place) / "cluster.yaml"
+    table.write_text("default: {cpus: 1, gpus: 8.0, memory: 0.0, machine: ''}\n")
+    run(place, "git", "commit", "--quiet", "--all", "--message", "GPUs")
+    row = "1 cpus, 8.0 gpus and 0.0 GiB"
+    assert refused(place) == f"tools.cluster: cluster.yaml: data: no node of this machine has {row}\n"
+    table.write_text((ROOT / "cluster.yaml").read_text())
+    run(place, "git", "commit", "--quiet", "--all", "--message", "none")
+    said = {"JOBS": "1", "TOLD": str(nodes.base / "told"), "SPECIALISTS_NODE": str(tmp_path / "node")}
+    words = [sys.executable, "-m", "tools.cluster"]
+    told = run(place, *words, PYTHONPATH=str(top(place)), **said).stdout
+    assert "4 of 6 stages to do, on this machine: 1 nodes, 1 processors" in told
+    assert numbers(place) == serial(place, tmp_path)
+
+
+def test_a_node_with_another_torch_says_both_versions(tmp_path, monkeypatch):
+    shutil.copy(ROOT / "requirements.txt", tmp_path)
+    pinned = cluster_nodes.version("torch").split("+")[0]
+    monkeypatch.setattr(cluster_nodes, "version", {"torch": "1.0+cu1", "numpy": "0", "dvc": "0"}.get)
+    found = cluster_nodes.unlike(tmp_path)
+    assert found["failed"] == "its node" and found["said"].endswith(
+        f" has torch 1.0, requirements.txt says {pinned}"
+    )
+
+
+@pytest.mark.parametrize(("mode", "named"), [("fast", True), ("portable", False)])
+def test_in_fast_mode_several_processors_are_named(tmp_path, monkeypatch, capsys, mode, named):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "params.yaml").write_text(f"compute: {{mode: {mode}}}\n")
+    placed = placing.Placed({}, {}, {}, (None, ".", {}), ({}, {}))
+    placed.processors.update(["EPYC", "EPYC", "Xeon"])
+    placed.conclude([])
+    assert ("several: EPYC (2 stages), Xeon (1 stages)" in capsys.readouterr().out) is named
 
 
 def traced(place, **kill):

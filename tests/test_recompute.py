@@ -14,7 +14,7 @@ import pytest
 from specialists.base.environment import machine as here
 from specialists.tracking.pipeline import stages
 from tests.conftest import ROOT, environment, run, tool
-from tools.recompute import compare, makers
+from tools.recompute import compare, makers, place
 
 
 @pytest.fixture
@@ -97,9 +97,9 @@ def differing(clone, monkeypatch, capsys):
         numbers.write_text(json.dumps(found))
         weights.write_bytes(b"others")
         monkeypatch.chdir(clone)
-        lock = stages("dvc.lock")
+        lock, place = stages("dvc.lock"), "cells/san-mcl-k1-s0"
         with pytest.raises(SystemExit) as end:
-            compare([lock[name] for name in makers(lock, "san-mcl-k1-s0")], clone, "san-mcl-k1-s0")
+            compare([lock[name] for name in makers(lock, place)], clone, place)
         return capsys.readouterr().out, int(end.value.code)
 
     return said
@@ -124,6 +124,13 @@ def test_a_difference_is_an_error_where_there_must_be_none(differing, mode, mach
 def test_another_machine_is_no_excuse_for_another_accuracy(differing):
     text, code = differing("fast", {"processor": "another"}, better=5.5)
     assert code == 1 and "accuracies by up to 5.50 points" in text
+
+
+def test_networks_that_train_alone_are_known_beside_cells():
+    lock = stages(ROOT / "pipelines/vqa2/dvc.lock")
+    assert place(lock, "ban_counter-s1") == "singles/ban_counter-s1"
+    assert makers(lock, "singles/ban_counter-s1") == ["single@ban_counter-1"]
+    assert makers(lock, place(lock, "butd-mcl-k3-s0")) == ["specialize@butd-mcl-3-0", "evaluate@butd-mcl-3-0"]
 
 
 def test_an_unknown_cell_is_one_line(clone):

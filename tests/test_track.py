@@ -17,8 +17,8 @@ import yaml
 from mlflow import MlflowClient
 
 from specialists.tables.rows import name
-from specialists.tracking import cells
-from tests.conftest import edit, run, stage
+from specialists.tracking import cells, pipeline
+from tests.conftest import ROOT, edit, run, stage
 from tests.test_pipeline import changed_in_one_line, executed
 from tools import watch
 from tools.spoil import spoilt
@@ -150,6 +150,19 @@ def test_a_run_says_what_it_is_and_where_it_comes_from(empty):
     names = {item.path for item in client.list_artifacts(parent.info.run_id)}
     assert names == {"table.md", "figures", "questions", "plots"}
     assert parent.data.tags["mlflow.note.content"] == (empty / "metrics/table.md").read_text()
+
+
+@pytest.mark.parametrize("folder", ["vqa2", "sparse"])
+def test_networks_that_train_alone_have_runs_of_their_own(folder, monkeypatch):
+    monkeypatch.chdir(place := ROOT / "pipelines" / folder)
+    singles = cells.shown(pipeline.here).singles
+    assert {*singles} == {path.stem for path in (place / "metrics/singles").iterdir()}
+    for title, found in singles.items():
+        report, axes = read(place / f"metrics/singles/{title}.json")["report"], title.rpartition("-s")
+        numbers = {kind: value for kind, value in report.items() if kind != "overall"}
+        assert found["metrics"].items() >= {**numbers, "top1": report["overall"]}.items()
+        assert (found["params"]["cell.row"], found["params"]["cell.seed"]) == (axes[0], int(axes[2]))
+        assert found["curve"] and found["tags"]["command"].startswith("python -m stages.single ")
 
 
 def change_a_number(folder, by=1, weights=False):

@@ -5,6 +5,7 @@ import json
 import re
 import shutil
 from hashlib import md5
+from importlib import import_module
 
 import pytest
 import yaml
@@ -13,7 +14,7 @@ from specialists.tracking.code import lists
 from specialists.tracking.pipeline import sources
 from tests.conftest import ROOT, edit, run, tool
 from tools.prune import without
-from tools.verify import differences
+from tools.verify import collected, differences
 
 TABLES = [ROOT / "metrics/table.json", *ROOT.glob("pipelines/*/metrics/table.json")]
 
@@ -242,6 +243,29 @@ def test_a_forged_number_is_found_though_all_else_fits(bare, split, name, value,
     assert f"metrics/cells/san-ie-s0.json: {message}" in verdict(bare)[1]
 
 
+def test_groups_that_a_cell_cannot_have_are_found(bare):
+    path = bare / "metrics/families/cells/san-ie-s0.json"
+    families = json.loads(path.read_text())
+    families["report"] = dict.fromkeys(families["report"], 99.5)
+    before = hashlib.md5(path.read_bytes()).hexdigest()
+    path.write_text(json.dumps(families))
+    rewrite(bare / "dvc.lock", before, hashlib.md5(path.read_bytes()).hexdigest())
+    assert ", but its groups have 99.5 to 99.5\n" in verdict(bare)[1]
+
+
+@pytest.mark.parametrize("name, folder", [("slides", "vqa2"), ("sparse", "sparse")])
+def test_a_table_that_is_not_what_it_was_collected_from_is_found(name, folder, tmp_path, monkeypatch):
+    ignore = shutil.ignore_patterns("*.png", ".dvc", "models", "data", "scratch")
+    shutil.copytree(ROOT / "pipelines" / folder, tmp_path / folder, ignore=ignore)
+    monkeypatch.chdir(tmp_path / folder)
+    stage, path = import_module(f"stages.{name}"), tmp_path / folder / f"metrics/{name}.json"
+    assert not [*collected(stage, name)]
+    path.write_text(re.sub(r"\d\.\d+", "9.9", path.read_text(), count=1))
+    assert [*collected(stage, name)] == [
+        f"metrics/{name}.json: is not what it was collected from; dvc repro --force --single-item {name}"
+    ]
+
+
 def test_words_for_people_are_no_difference(bare):
     rewrite(bare / "specialists/networks/san.py", "\n\n\n", "\n\n\n# words\n")
     assert verdict(bare)[0] == 0
@@ -340,6 +364,10 @@ BROKEN = {
     "a stage twice": (
         lambda folder: rewrite(folder / "dvc.lock", "stages:\n", "stages:\n  features:\n    cmd: x\n"),
         "dvc.lock: stages: features stands twice; delete all but one",
+    ),
+    "a command twice": (
+        lambda folder: rewrite(folder / "dvc.lock", "  features:\n", "  features:\n    cmd: x\n"),
+        "dvc.lock: stages: features: cmd stands twice; delete all but one",
     ),
     "an empty file": (lambda folder: (folder / "dvc.yaml").write_text(""), "dvc.yaml: holds no stages"),
     "an axis that is no list": (

@@ -6,6 +6,7 @@ They run as dvc.yaml says, one after the other in one process, each with modules
 import functools
 import json
 import os
+import shutil
 import sys
 from hashlib import md5
 
@@ -13,6 +14,7 @@ import numpy as np
 import pytest
 import torch
 import yaml
+from safetensors.torch import load_file, save_file
 
 from specialists import data as prepared
 from specialists.answers.ensemble import answers
@@ -129,6 +131,37 @@ def test_a_network_alone_has_the_size_and_the_boxes_that_are_asked_for(ran):
     assert len({each["parameters"] for each in rows.values()}) == 1
     assert rows["boxes_30"]["kept_mib"] < rows["butd"]["kept_mib"]  # of 36
     assert len({(whole / f"models/singles/{name}-s0.safetensors").read_bytes() for name in rows}) == 3
+
+
+@pytest.mark.parametrize(
+    ("name", "change", "said"),
+    [
+        ("kind", lambda c: c + 9, "kind: .* is out of range: 0 to 2"),
+        ("target", lambda c: c + 1000, "answer: .* is out of range: 0 to "),
+        ("target", lambda c: c * torch.tensor([[1], [2]]), "share: .* is out of range: 0 to 1"),
+        ("id", lambda c: c.int(), "id: torch.int32 of shape .*, expected torch.int64 of Q"),
+    ],
+)
+def test_prepared_questions_that_do_not_fit_are_named(ran, tmp_path, name, change, said):
+    whole, *_ = ran
+    shutil.copytree(whole / "data/features", folder := tmp_path / "features")
+    found = load_file(folder / "questions.safetensors")
+    save_file(found | {name: change(found[name])}, folder / "questions.safetensors")
+    with pytest.raises(ValueError, match=f"^{folder}: cannot be read .{said}.*; run the features stage"):
+        prepared.load(folder)
+
+
+def test_boxes_or_vectors_that_do_not_fit_are_refused(ran, tmp_path):
+    whole, *_ = ran
+    shutil.copytree(whole / "data/features", folder := tmp_path / "features")
+    boxes = (folder / "boxes/boxes.f32").read_bytes()
+    np.save(folder / "vectors.npy", np.zeros((3, 2), np.float32))
+    with pytest.raises(ValueError, match="vectors: 3, expected one for each of "):
+        prepared.load(folder)
+    (folder / "vectors.npy").unlink()
+    (folder / "boxes/boxes.f32").write_bytes(boxes[:-16])
+    with pytest.raises(ValueError, match="boxes: images and features do not belong together"):
+        prepared.load(folder)
 
 
 def test_what_a_teacher_says_that_is_told_the_answer_is_there_for_train_alone(ran):

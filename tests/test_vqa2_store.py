@@ -14,7 +14,8 @@ CHANNELS = 6
 
 
 def line(image, count, generator, width=64, height=48, channels=CHANNELS):
-    box = (generator.random((count, 4)) * [width, height, width, height]).astype(np.float32)
+    corners = np.sort(generator.random((count, 2, 2)), axis=1).reshape(count, 4)  # x1 < x2 and y1 < y2
+    box = (corners * [width, height, width, height]).astype(np.float32)
     feature = generator.standard_normal((count, channels), np.float32)
     fields = [image, width, height, count, *(base64.b64encode(x).decode() for x in (box, feature))]
     return "\t".join(map(str, fields)) + "\n", box, feature
@@ -131,6 +132,10 @@ def test_an_image_that_comes_again_counts_once(published, tmp_path):
             "image 7: 5 features of a box, b",
         ),
         (lambda text: "", "a.tsv: no images"),
+        (
+            lambda text: line(7, 2, np.random.default_rng(1), width=0)[0].replace("\t0\t", "\t64\t") + text,
+            "image 7: no box that is wider than nothing",
+        ),
     ],
 )
 def test_a_line_that_does_not_fit_is_named(published, tmp_path, change, complaint):

@@ -114,7 +114,7 @@ def valid(text):
     """Whether DVC can read a lock, or a merge is left for people to mend."""
     try:
         COMPILED_LOCKFILE_SCHEMA(yaml.load(text, getattr(yaml, "CSafeLoader", yaml.SafeLoader)))
-    except (yaml.YAMLError, Invalid):
+    except (yaml.YAMLError, Invalid, ValueError, RecursionError):
         return MERGE in text
     return True
 

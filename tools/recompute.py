@@ -1,11 +1,11 @@
 """python -m tools.recompute CELL
 
-Train and evaluate one cell again in a scratch clone of HEAD, and compare with what is committed. Every file
-must be the same to the bit: in portable mode on any machine with the same torch, in fast mode on the machine
-that computed it. On another machine no accuracy may differ by more than five points; one of 72 cells moved as
-far from an EPYC to a Xeon. It starts from the features and base models in DVC's cache. If one is missing, all
-that the cell is made of is computed first. What that took when it was committed is said before anything runs;
-Ctrl-C ends what was started and removes the clone.
+Train and evaluate one cell again, or a network that trains alone, in a scratch clone of HEAD, and compare
+with what is committed. Every file must be the same to the bit: in portable mode on any machine with the same
+torch, in fast mode on the machine that computed it. On another machine no accuracy may differ by more than
+five points; one of 72 cells moved as far from an EPYC to a Xeon. It starts from the features and base models
+in DVC's cache. If one is missing, all that the cell is made of is computed first. What that took when it was
+committed is said before anything runs; Ctrl-C ends what was started and removes the clone.
 
 reads   dvc.lock and metrics/ of HEAD, DVC's cache
 writes  nothing that stays
@@ -28,12 +28,14 @@ from specialists.tracking.cells import PORTABLE
 from tools.pages import machine
 
 TOLERANCE = 5.0
+ACCURACIES = {"top1", "oracle", "single", "overall"}
+ROOMS = ("metrics/cells/", "metrics/singles/")
 HEAD = pipeline.at("HEAD")
 
 
 def main(cell: str):
     lock = pipeline.stages("dvc.lock", HEAD("dvc.lock"))
-    names = makers(lock, cell)
+    names = makers(lock, here := place(lock, cell))
     for ending in (signal.SIGTERM, signal.SIGHUP):
         signal.signal(ending, end)
     os.environ["PATH"] = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
@@ -47,7 +49,7 @@ def main(cell: str):
         print(f"{cell}: {expected([*(lock[name] for name in missing), *stages])}", flush=True)
         for command in [*commands, *(stage["cmd"] for stage in stages)]:
             attempt(command, folder)
-        compare(stages, folder, cell)
+        compare(stages, folder, here)
 
 
 def end(number, _):
@@ -60,16 +62,17 @@ def end(number, _):
 def makers(lock, cell):
     """The stages that make a cell: what trains it, and what measures it."""
     made = pipeline.makers(lock)
-    files = (
-        f"models/cells/{cell}.safetensors",
-        f"metrics/cells/{cell}.json",
-        f"metrics/alone/cells/{cell}.json",
-    )
-    names = [made[file] for file in files if file in made]
-    if len(names) < 2:
-        cells = sorted(Path(path).stem for path in made if path.startswith("metrics/cells/"))
-        raise ValueError(f"CELL: {cell!r} is not in dvc.lock; known: {', '.join(cells)}")
-    return names
+    files = (f"models/{cell}.safetensors", f"metrics/{cell}.json", f"metrics/alone/{cell}.json")
+    return [*dict.fromkeys(made[file] for file in files if file in made)]
+
+
+def place(lock, cell):
+    """What the files of a cell are called."""
+    paths = sorted(path for path in pipeline.makers(lock) if path.startswith(ROOMS))
+    known = {Path(path).stem: path.removeprefix("metrics/").removesuffix(".json") for path in paths}
+    if cell not in known:
+        raise ValueError(f"CELL: {cell!r} is not in dvc.lock; known: {', '.join(known)}")
+    return known[cell]
 
 
 def clone(scratch):
@@ -123,17 +126,17 @@ def attempt(command, folder):
         raise ValueError(f"{command}: failed, see above")
 
 
-def compare(stages, folder, cell):
+def compare(stages, folder, place):
     """Print how the outputs in `folder` differ from those of dvc.lock, and exit with 1 if they must not."""
-    outs = [out for stage in stages for out in stage["outs"]]
+    cell, outs = Path(place).name, [out for stage in stages for out in stage["outs"]]
     changed = [out["path"] for out in outs if _md5(folder / out["path"]) != out["md5"]]
     if not changed:
         print(f"{cell}: the same to the bit, {len(outs)} files")
         return
-    then = pipeline.content(HEAD, f"metrics/cells/{cell}.json")["report"]
-    now = read_json(folder / f"metrics/cells/{cell}.json")["report"]
-    gap = max(abs(then[name] - now[name]) for name in ("top1", "oracle", "single"))
-    old, here = pipeline.content(HEAD, f"metrics/environment/cells/{cell}.json"), environment.machine()
+    then = pipeline.content(HEAD, f"metrics/{place}.json")["report"]
+    now = read_json(folder / f"metrics/{place}.json")["report"]
+    gap = max(abs(then[name] - now[name]) for name in ACCURACIES & then.keys())
+    old, here = pipeline.content(HEAD, f"metrics/environment/{place}.json"), environment.machine()
     portable = pipeline.portable(stages[0])
     same = all(old.get(key) == here[key] for key in (PORTABLE if portable else here))
     where = f"another machine ({old['processor']}, torch {old['torch']})"

@@ -16,10 +16,13 @@ from specialists.base.command import run
 from specialists.tracking.store import checkout
 
 FOLDER = Path(__file__).resolve().parents[1] / "specialists/serving"
+LAST = 65535
 CONNECTIONS = 64  # at a time, each with a body in memory; one more is answered 503
 
 
 def main(model: str, *, host: str = "127.0.0.1", port: int = 5001):
+    if not 1 <= port <= LAST:
+        raise ValueError(f"--port: {port} is out of range: 1 to {LAST}")
     os.environ.setdefault("MLFLOW_TRACKING_URI", f"sqlite:///{checkout() / 'mlflow.db'}")
     os.environ |= {"SERVED": model, "MLFLOW_DISABLE_TELEMETRY": "true"}
     words = [sys.executable, "-m", "uvicorn", "--app-dir", str(FOLDER), "--factory", "bounded:application"]

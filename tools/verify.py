@@ -45,6 +45,8 @@ def main():
     found += [f"{file}: code of a stage, is not in git" for file in untracked()]
     for name in {"report", "students"} & lines.keys():
         found += untrue(import_module(f"stages.{name}")) if not lines[name] else []
+    for name in {"slides", "sparse"} & lines.keys():
+        found += collected(import_module(f"stages.{name}"), name) if not lines[name] else []
     found += [f"{page}: {line}" for page, line in faults(Path(read("code", str)))]
     gone = [name for name in lock if name not in stages]
     if gone:
@@ -144,15 +146,37 @@ def untrue(stage):
         yield f"metrics/table.json: cannot be compared with its cells ({error})"
 
 
+def collected(stage, name):
+    """The same for tables that are not of cells: what a stage collects stands in a file of its name."""
+    path = f"metrics/{name}.json"
+    try:
+        if json.loads(json.dumps(stage.collected())) != read_json(path):
+            yield f"{path}: is not what it was collected from; dvc repro --force --single-item {name}"
+    except (OSError, ValueError, TypeError, LookupError) as error:
+        yield f"{path}: cannot be compared with what it was collected from ({error})"
+
+
 def once(lock):
-    """Refuse a lock in which a stage stands twice: YAML takes the last, DVC refuses the file."""
+    """Refuse a lock in which a key stands twice: YAML takes the last, DVC refuses the file."""
     try:
         tree = yaml.compose(Path(lock).read_text(), getattr(yaml, "CSafeLoader", yaml.SafeLoader))
-        keys = [key.value for name, part in tree.value if name.value == "stages" for key, _ in part.value]
-    except (OSError, AttributeError, TypeError, ValueError, yaml.YAMLError):
+        twice = sorted(repeated(tree))
+    except (OSError, AttributeError, TypeError, ValueError, RecursionError, yaml.YAMLError):
         return  # whoever reads its stages reports it
-    if twice := sorted({key for key in keys if keys.count(key) > 1}):
-        raise ValueError(f"{lock}: stages: {', '.join(twice)} stands twice; delete all but one")
+    if twice:
+        raise ValueError(f"{lock}: {', '.join(twice)} stands twice; delete all but one")
+
+
+def repeated(node, above=""):
+    """Where a key stands twice in one mapping: the names above it, and it."""
+    if isinstance(node, yaml.MappingNode):
+        keys = [key.value for key, _ in node.value]
+        yield from {f"{above}{key}" for key in keys if keys.count(key) > 1}
+        for key, part in node.value:
+            yield from repeated(part, f"{above}{key.value}: ")
+    if isinstance(node, yaml.SequenceNode):
+        for part in node.value:
+            yield from repeated(part, above)
 
 
 def forged(held):
@@ -183,6 +207,9 @@ def unlike(cell, kept, split):
     order = [0, *(said[name] for name in ("single_min", "single", "single_max", "oracle")), 100]
     if not all(a <= b + ROUNDING for a, b in itertools.pairwise(order)) or not 0 <= said["top1"] <= 100:
         yield f"{split}: no answers have these accuracies: {said}"
+    low, high = min(kept[split].values()), max(kept[split].values())
+    if not low - ROUNDING <= said["top1"] <= high + ROUNDING or not 0 <= low <= high <= 100:
+        yield f"{split}.top1: {said['top1']}, but its groups have {low} to {high}"
 
 
 def nowhere(lock):

@@ -18,6 +18,7 @@ LONGEST = 1000  # characters of an error message
 NAMES = 16  # characters of the names of commands, in a list
 # What DVC and stages read of a pipeline. What lies in data.root, stages.code checks.
 FILES = ("dvc.yaml", "dvc.lock", "params.yaml", ".dvc/config", ".dvc/tmp/rwlock")
+FILES += ("accepted.csv", "paper.csv", "published.csv", "slides.csv")
 FOLDERS = ("code", "data", "data/stand_in", "data/features", "metrics", "models", "scratch")
 
 

@@ -21,8 +21,9 @@ from specialists.base.files import read_json
 
 def load(folder):
     """The prepared data of a folder, by the reader that its meta.json names."""
-    meta = Path(folder) / "meta.json"
-    data = part(read_json(meta).get("reader"), "read", f"{meta}: reader").load(Path(folder))
+    if type(meta := read_json(path := Path(folder) / "meta.json")) is not dict:
+        raise ValueError(f"{path}: expected an object in braces")
+    data = part(meta.get("reader"), "read", f"{path}: reader").load(Path(folder))
     for split in ("train", "report"):
         if not len(data.rows(split)):
             raise ValueError(f"{folder}: no row is in {split}; run the features stage again")

@@ -22,6 +22,7 @@ class State:
     page: str
     rows: dict  # the cells of the table: title -> what its run shows
     chosen: dict  # the same of the cell lane
+    singles: dict  # the same of networks that train alone
 
     @property
     def best(self):
@@ -59,7 +60,7 @@ def shown(read):
     """The state whose files `read` gives as text."""
     lock = pipeline.stages("dvc.lock", read("dvc.lock"))
     try:
-        table, rows, chosen = content(read, "metrics/table.json"), {}, {}
+        table, rows, chosen, singles = content(read, "metrics/table.json"), {}, {}, {}
         made = pipeline.makers(lock)
         sources = pipeline.sources({name: pipeline.locked(stage) for name, stage in lock.items()})
         for path in made:
@@ -68,10 +69,12 @@ def shown(read):
                 row = table[place[2]]
                 each = row["network"], row["method"], row["k"], int(place[3])
                 rows[cell(*each)] = contents(lock, made, sources, read, place[1], *each)
+            if place := re.fullmatch(r"metrics/(singles/(.+-s\d+))\.json", path):
+                singles[place[2]] = single(lock, made, sources, read, place[1], place[2])
         if each := lane(lock, read):
             chosen[f"{cell(*each)} (cell)"] = contents(lock, made, sources, read, "cell", *each)
         dataset = Path(lock["features"]["params"]["params.yaml"]["data"]["root"]).name
-        found = State(dataset, table, read("metrics/table.md"), rows, chosen)
+        found = State(dataset, table, read("metrics/table.md"), rows, chosen, singles)
     except (LookupError, TypeError, AttributeError) as error:
         raise ValueError(f"dvc.lock and metrics/ do not fit each other ({error!r})") from None
     if not rows:
@@ -90,20 +93,33 @@ def lane(lock, read):
 
 
 def contents(lock, made, sources, read, place, network, method, k, seed):
-    """Everything that a cell's run shows; `inputs` decides whether it is a new one.
-
-    The inputs leave out the command, but have what it names, and k where it counts.
-    """
-    blind = f"metrics/alone/{place}.json"
-    files = [f"models/{place}.safetensors", f"metrics/{place}.json", blind]
-    names = [made[path] for path in files if path in made]
-    metrics = content(read, f"metrics/{place}.json")
+    """Everything that a cell's run shows; its inputs have k where it counts."""
+    metrics, blind = content(read, f"metrics/{place}.json"), f"metrics/alone/{place}.json"
     alone = content(read, blind)["report"] if blind in made else {}
-    specialised = "stages.specialize " in lock[names[0]]["cmd"]
+    specialised = "stages.specialize " in lock[made[f"models/{place}.safetensors"]]["cmd"]
     axes = {"network": network, "method": method, "k": k or everybody(specialised), "seed": seed}
+    numbers = {n: number(place, metrics, "report", n) for n in NUMBERS}
+    numbers |= {f"select/{n}": number(place, metrics, "select", n) for n in NUMBERS}
+    numbers |= {f"{modality}_alone": value for modality, value in alone.items()}
+    numbers |= {"parameters": metrics["parameters"]}
+    return described(lock, made, sources, read, place, axes, f"{method}{k or ''}", numbers)
+
+
+def single(lock, made, sources, read, place, title):
+    """The same of a network that trained alone; `top1` is its accuracy on all of report."""
+    metrics, (row, _, seed) = content(read, f"metrics/{place}.json"), title.rpartition("-s")
+    numbers = {"top1": metrics["report"]["overall"], "select/top1": metrics["select"]["overall"]}
+    numbers |= {kind: value for kind, value in metrics["report"].items() if kind != "overall"}
+    numbers |= {key: value for key, value in metrics.items() if isinstance(value, int | float)}
+    return described(lock, made, sources, read, place, {"seed": int(seed)}, row, numbers)
+
+
+def described(lock, made, sources, read, place, axes, row, numbers):
+    """A run; `inputs` decides whether it is a new one, and leaves out the command, but has what it names."""
+    files = [f"models/{place}.safetensors", f"metrics/{place}.json", f"metrics/alone/{place}.json"]
+    names = [*dict.fromkeys(made[path] for path in files if path in made)]
     # The compare page opens on the first three params that differ, by name, and shows ten letters of a value.
-    params = {f"cell.{key}": value for key, value in axes.items()}
-    params["cell.row"] = f"{method}{k or ''}"
+    params = {f"cell.{key}": value for key, value in axes.items()} | {"cell.row": row}
     for name in sorted(set().union(names, *(sources[name] for name in names))):
         for section in pipeline.decided(lock[name]).items():
             params |= flat(*section)
@@ -115,10 +131,7 @@ def contents(lock, made, sources, read, place, network, method, k, seed):
         "inputs": [deps, params, computed_on],
         "data": deps["data/features"],
         "params": params,
-        "metrics": {n: number(place, metrics, "report", n) for n in NUMBERS}
-        | {f"select/{n}": number(place, metrics, "select", n) for n in NUMBERS}
-        | {f"{modality}_alone": value for modality, value in alone.items()}
-        | {"parameters": metrics["parameters"]},
+        "metrics": numbers,
         "curve": content(read, f"metrics/curves/{place}.json")["curve"],
         "seconds": seconds,
         "tags": {key: str(value) for key, value in (axes | machine).items()}

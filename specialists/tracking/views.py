@@ -6,8 +6,8 @@ NOTE = """One run for each cell of the table, under the run that holds means ove
 and stands for the row with the highest top-1 where it is compared. Tags to filter by: dataset, network,
 method, k, seed, commit; and state, which is `current` for the table as it is, `superseded`, or
 `experiment`. Metrics without a prefix are of the split `report`; select/ is where choices are made; curve/
-goes by epoch. Under Views, at the top right: `cells of the table`, the best first; `tables`, the newest
-first; `experiments`, the best on select first."""
+goes by epoch. Under Views, at the top right: `cells of the table`, the best first; `networks
+alone`; `tables`, the newest first; `experiments`, the best on select first."""
 TOP1, ORACLE, SELECT = "metrics.`top1`", "metrics.`oracle`", "metrics.`select/top1`"
 # key: (name, filter of runs, what sorts them in descending order, columns)
 VIEWS = {
@@ -16,6 +16,12 @@ VIEWS = {
         "tags.lane = 'table' and tags.state = 'current'",
         TOP1,
         [TOP1, ORACLE, "metrics.`ece`", SELECT],
+    ),
+    "singles": (
+        "networks alone",
+        "tags.lane = 'single' and tags.state = 'current'",
+        TOP1,
+        [TOP1, "metrics.`parameters`", SELECT],
     ),
     "tables": (
         "tables",

@@ -40,7 +40,17 @@ def resident(images):
     found = torch.empty(images.shape, dtype=images[:1].dtype, device=DEVICE)
     for first in range(0, len(images), PIECE):
         found[first : first + PIECE] = images[first : first + PIECE]
-    return found
+    return Resident(found)
+
+
+class Resident:
+    """Rows on the device by their numbers on the host, which are sent without waiting."""
+
+    def __init__(self, images):
+        self.images, self.shape = images, images.shape
+
+    def __getitem__(self, row_B):
+        return self.images[row_B.to(self.images.device, non_blocking=True)]
 
 
 class Said(step.Said):
@@ -59,7 +69,7 @@ class Said(step.Said):
     def at(self, position_B, device):
         if self.resident_MNC is None:
             return super().at(position_B.cpu(), device)
-        return self.resident_MNC[:, position_B.to(DEVICE)].to(device).float()
+        return self.resident_MNC[:, position_B.to(DEVICE, non_blocking=True)].to(device).float()
 
 
 class Step(step.Step):
@@ -97,7 +107,7 @@ class Step(step.Step):
 
     def run(self, half, given, work, *more):
         if not self.captured:
-            return work(*(each.to(DEVICE) for each in given))
+            return work(*(each.to(DEVICE, non_blocking=True) for each in given))
         key = half, *more, *((each.shape, each.dtype) for each in given)
         if key not in self.replays:
             self.replays[key] = Replay(work, given, self)

@@ -9,12 +9,13 @@ meta.json            reader; answers (the classes), families (the superclasses),
 from dataclasses import dataclass
 
 import torch
-from safetensors import SafetensorError
 from safetensors.torch import load_file
 
 from specialists.answers import label
-from specialists.base.files import read_json
+from specialists.base.files import DAMAGED, read_json
 from specialists.base.runtime import DEVICE, dtype
+from specialists.data import columns
+from specialists.data.splits import SPLITS
 
 
 @dataclass(frozen=True)
@@ -33,7 +34,7 @@ class Images:
 
     def batch(self, rows):
         """((image_B3HW,), label_B), channels last."""
-        rows = rows.to(DEVICE)
+        rows = rows.to(DEVICE, non_blocking=True)
         image_BHW3 = self.columns["image"][rows].to(dtype())
         return (image_BHW3.permute(0, 3, 1, 2),), self.columns["label"][rows]
 
@@ -57,7 +58,12 @@ class Images:
 def load(folder):
     meta = read_json(folder / "meta.json")
     try:
-        columns = load_file(folder / "images.safetensors")
-    except (OSError, SafetensorError) as error:
+        found, one = load_file(folder / "images.safetensors"), (torch.int64, "N")
+        kinds = {"image": (torch.bfloat16, "NHW3"), "label": one, "group": one}
+        last = {"label": len(meta["answers"]) - 1, "group": len(meta["families"]) - 1}
+        columns.checked(found, kinds, last)
+        for split in SPLITS:
+            columns.checked(found, {split: one}, {split: len(found["label"]) - 1})
+    except DAMAGED as error:
         raise ValueError(f"{folder}: cannot be read ({error}); run the features stage again") from None
-    return Images({name: column.to(DEVICE) for name, column in columns.items()}, meta)
+    return Images({name: column.to(DEVICE) for name, column in found.items()}, meta)

@@ -9,13 +9,16 @@ meta.json               reader; words (with padding and unknown), answers, famil
 """
 
 from dataclasses import dataclass
+from math import prod
 
+import numpy as np
 import torch
 from safetensors.torch import load_file
 
 from specialists.answers import label
 from specialists.base.files import DAMAGED, read_json
 from specialists.base.runtime import DEVICE
+from specialists.data import columns
 from specialists.data.order import by_length, padded
 from specialists.data.shards import Shards
 from specialists.data.splits import SPLITS
@@ -42,8 +45,10 @@ class Features:
         questions = self.questions
         length_B = questions["length"][rows].long()
         tokens_BL = questions["tokens"][rows, : padded(int(length_B.max()), self.multiple)].long()
-        image_BRF = self.images[questions["image"][rows].long()].to(DEVICE).float()
-        return (image_BRF, tokens_BL.to(DEVICE), length_B.to(DEVICE)), self.targets(rows).to(DEVICE)
+        image_BRF = self.images[questions["image"][rows].long()]
+        given = image_BRF, tokens_BL, length_B, self.targets(rows)
+        image_BRF, tokens_BL, length_B, answer_B = (x.to(DEVICE, non_blocking=True) for x in given)
+        return (image_BRF.float(), tokens_BL, length_B), answer_B
 
     def targets(self, rows):
         return self.questions["answer"][rows].long()
@@ -65,12 +70,27 @@ class Features:
 def load(folder):
     meta = read_json(folder / "meta.json")
     try:
-        images = Shards(folder / "images.npy")
-        questions = load_file(folder / "questions.safetensors")
-        if questions["image"].max() >= len(images) or len({len(each) for each in questions.values()}) > 1:
-            raise ValueError("images and questions do not belong together")
+        images = maps(folder, np.float16, "IRF")
+        if images.shape[1] != prod(meta["grid"]):
+            raise ValueError(f"images: {images.shape[1]} cells, expected the grid {meta['grid']}")
+        return Features(images, asked(folder, len(images), meta), meta)
     except DAMAGED as error:
-        raise ValueError(
-            f"{folder}: features cannot be read ({error}); run the features stage again"
-        ) from None
-    return Features(images, questions, meta)
+        raise damaged(folder, error) from None
+
+
+def maps(folder, dtype, letters):
+    """Images, of one type, with a letter for each dimension."""
+    images = Shards(folder / "images.npy")
+    if (dtype, len(letters)) != (images.dtype, len(images.shape)):
+        raise ValueError(f"images: {images.dtype} of {images.shape}, expected {np.dtype(dtype)} of {letters}")
+    return images
+
+
+def asked(folder, images, meta):
+    """The questions, in columns."""
+    last = {"answer": len(meta["answers"]) - 1, "category": len(meta["categories"]) - 1}
+    return columns.questions(load_file(folder / "questions.safetensors"), images, meta, **last)
+
+
+def damaged(folder, error):
+    return ValueError(f"{folder}: features cannot be read ({error}); run the features stage again")

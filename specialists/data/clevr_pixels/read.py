@@ -6,6 +6,9 @@ meta.json               reader; words (with padding and unknown), answers, famil
                         digest of the others
 """
 
+import numpy as np
+
+from specialists.base.files import DAMAGED, read_json
 from specialists.data.clevr import read
 
 
@@ -25,5 +28,9 @@ class Pixels(read.Features):
 
 
 def load(folder):
-    features = read.load(folder)
-    return Pixels(features.images, features.questions, features.meta)
+    meta = read_json(folder / "meta.json")
+    try:
+        images = read.maps(folder, np.uint8, "IHW3")
+        return Pixels(images, read.asked(folder, len(images), meta), meta)
+    except DAMAGED as error:
+        raise read.damaged(folder, error) from None

@@ -80,8 +80,12 @@ def _file(path, before, most, state, files, bar):
             raise ValueError(f"{place}: image {image}: {found}")
         if not (np.abs(feature_NF) <= LARGEST_FP16).all() or not np.isfinite(box_N4).all():
             raise ValueError(f"{place}: image {image}: a number that is not finite in fp16")
-        state["channels"] = channels
-        files.add(image, box_N4[: most or None], feature_NF[: most or None])
+        state["channels"], kept_N4 = channels, box_N4[: most or None]
+        if not (kept_N4[:, 2] > kept_N4[:, 0]).any():
+            raise ValueError(
+                f"{place}: image {image}: no box that is wider than nothing"
+            )
+        files.add(image, kept_N4, feature_NF[: most or None])
         bar.update(before + end - state["done"])
         state["done"] = before + end
         if files.waiting >= TOGETHER:

@@ -18,6 +18,7 @@ from safetensors.torch import load_file
 from specialists.answers import votes
 from specialists.base.files import DAMAGED, read_json
 from specialists.base.runtime import DEVICE
+from specialists.data import columns
 from specialists.data.order import by_length, padded
 from specialists.data.splits import SPLITS
 from specialists.data.vqa2 import store
@@ -59,8 +60,9 @@ class Boxes:
         length_B = self.questions["length"][rows].long()
         tokens_BL = self.questions["tokens"][rows, : padded(int(length_B.max()), self.multiple)].long()
         image_BKF, box_BK4 = self.seen(self.questions["image"][rows].numpy())
-        inputs = image_BKF, box_BK4, tokens_BL, length_B
-        return tuple(x.to(DEVICE) for x in inputs), self.targets(rows).to(DEVICE)
+        given = image_BKF, box_BK4, tokens_BL, length_B, self.targets(rows)
+        *inputs, target_B2A = (x.to(DEVICE, non_blocking=True) for x in given)
+        return tuple(inputs), target_B2A
 
     def seen(self, image_B):
         """Features and corners of the first boxes of some images."""
@@ -100,12 +102,34 @@ class Boxes:
 
 def load(folder):
     meta, boxes = read_json(folder / "meta.json"), store.load(folder / "boxes")
-    words = Words(len(meta["words"]))
     try:
-        questions = load_file(folder / "questions.safetensors")
-        if (vectors := folder / "vectors.npy").exists():
-            words.vectors = torch.from_numpy(np.load(vectors))
-        place_I2 = np.array([*boxes.images.values()])
+        words, place_I2 = Words(len(meta["words"])), np.array([*boxes.images.values()])
+        words.vectors = vectors(folder / "vectors.npy", words)
+        count = len(boxes.boxes)
+        if len(boxes.features) != count or place_I2.min() < 0 or place_I2.sum(1).max() > count:
+            raise ValueError("boxes: images and features do not belong together")
+        return Boxes(boxes, place_I2, asked(folder, len(place_I2), meta), meta, words, meta["boxes"])
     except DAMAGED as error:
         raise ValueError(f"{folder}: cannot be read ({error}); run the features stage again") from None
-    return Boxes(boxes, place_I2, questions, meta, words, meta["boxes"])
+
+
+def vectors(path, words):
+    """Those of words, if a file was named."""
+    if path.exists():
+        found_WE = torch.from_numpy(np.load(path))
+        columns.checked({"vectors": found_WE}, {"vectors": (torch.float32, "WE")}, {})
+        if len(found_WE) != words:
+            raise ValueError(f"vectors: {len(found_WE)}, expected one for each of {words} words")
+        return found_WE
+
+
+def asked(folder, images, meta):
+    """The questions, in columns, and how right each answer is."""
+    found = load_file(folder / "questions.safetensors")
+    columns.questions(found, images, meta, kind=len(meta["kind_names"]) - 1)
+    place_QA, share_QA = found["target"].unbind(1)
+    kinds = {name: (torch.float32, "QA") for name in ("answer", "share")}
+    most = {"answer": len(meta["answers"]) - 1, "share": 1}
+    columns.checked({"answer": place_QA, "share": share_QA}, kinds, most)
+    columns.checked(found, {"length": (torch.int32, "Q"), "id": (torch.int64, "Q")}, {})
+    return found
