@@ -379,6 +379,29 @@ def test_a_mistake_is_one_line_that_names_it(clone, mistake, monkeypatch, capsys
     assert outputs(clone) == before
 
 
+@pytest.mark.parametrize(
+    ("file", "spoil", "message"),
+    [
+        ("params.yaml", os.mkfifo, "params.yaml: a FIFO, a socket or a device; expected a file or a folder"),
+        ("paper.csv", os.mkfifo, "paper.csv: a FIFO, a socket or a device; expected a file or a folder"),
+        ("params.yaml", lambda path: path.write_text("[" * 5000), "params.yaml: not YAML: maximum recursion"),
+    ],
+)
+def test_params_are_spoilt_before_a_stage_is_imported(tmp_path, file, spoil, message):
+    shutil.copy(ROOT / "params.yaml", tmp_path)
+    (tmp_path / file).unlink(missing_ok=True)
+    spoil(tmp_path / file)
+    done = subprocess.run(
+        [sys.executable, "-m", "stages.report"],
+        cwd=tmp_path,
+        env=environment(PYTHONPATH=str(ROOT)),
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+    assert done.returncode == 1 and one_line(done.stderr).startswith(f"stages.report: {message}")
+
+
 def test_what_nobody_foresaw_is_shown_whole_on_demand(clone, monkeypatch):
     change("networks", "san", "embedding", to=-1)(clone)
     monkeypatch.chdir(clone)
