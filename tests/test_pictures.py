@@ -230,6 +230,13 @@ def test_lists_as_in_vqa_v2(folder, tmp_path):
     assert [len(questions) for questions, _ in asked.values()] == [20, 5]
     assert pictures[7].name == "shapes-007.JPG"
     assert asked["train"][1][0].answers.count("pink") == 1
+    (tmp_path / "features").mkdir()
+    quick = replace(SETTINGS, eyes=replace(EYES, steps=2), least=1)
+    prepare.prepare(data(tmp_path, select=0.3), quick, tmp_path / "features")
+    found = read.load(tmp_path / "features")
+    assert len(found.rows("report")) == 5 and len(found.rows("train")) + len(found.rows("select")) == 20
+    inputs, target_B2A = found.batch(found.rows("report"))
+    assert inputs[0].shape[:2] == (5, found.meta["boxes"]) and target_B2A[:, 1].amax() <= 1
 
 
 @pytest.mark.parametrize(
