@@ -5,7 +5,9 @@ tools.accept is to accept. It is small, for emulation is a hundred times as slow
 products than networks.portable.LONGEST.
 """
 
+import base64
 import hashlib
+import json
 import os
 import pickle
 import sys
@@ -23,15 +25,17 @@ os.environ.update(portable.VARIABLES)
 import h5py  # noqa: E402
 import numpy as np  # noqa: E402
 import torch  # noqa: E402
+from safetensors.torch import save_file  # noqa: E402
 
 from specialists.answers import label  # noqa: E402
 from specialists.answers.ensemble import Ensemble, mean  # noqa: E402
 from specialists.base.runtime import Compute, setup  # noqa: E402
+from specialists.data.clevr import read as clevr  # noqa: E402
 from specialists.data.clevr.render import render  # noqa: E402
 from specialists.data.clevr.world import World, scene  # noqa: E402
 from specialists.data.pictures import listed  # noqa: E402
 from specialists.data.records import Place  # noqa: E402
-from specialists.data.vqa2 import hdf5, read, vocabulary  # noqa: E402
+from specialists.data.vqa2 import convert, hdf5, read, vocabulary  # noqa: E402
 from specialists.eyes import scene_cnn  # noqa: E402
 from specialists.methods import cmcl, mcl, mcl_kd, mcl_kd_annealed  # noqa: E402
 from specialists.networks import ban, box_san, butd, mlp, relation, resnet20, resnext101, san, vgg17  # noqa: E402
@@ -262,6 +266,33 @@ def vectors():
         return digest(read.vectors(kept, read.Words(2)).numpy())
 
 
+def prepared():
+    """A batch of prepared data with boxes of two images, of which all or the first are kept, and vectors."""
+    with TemporaryDirectory() as top:
+        lines, folders = [], [Path(top, str(most)) for most in range(2)]
+        for image in (7, 9):
+            box = np.array([[0, 0, 8, 8], [image, 2, 30, 9]], np.float32)
+            parts = (base64.b64encode(each.tobytes()).decode() for each in (box, box / 3))
+            lines.append("\t".join([str(image), "32", "16", "2", *parts]) + "\n")
+        (source := Path(top, "boxes.tsv")).write_text("".join(lines))
+        number = torch.tensor([0, 1], dtype=torch.int32)
+        columns = dict.fromkeys(("split", "image", "family", "kind"), number)
+        columns = {name: column.clone() for name, column in columns.items()}
+        columns |= {"length": number + 1, "id": number.long(), "target": torch.zeros(2, 2, 1)}
+        columns |= {"tokens": torch.ones(2, 2, dtype=torch.int16)}
+        names = {name: ["a", "b"] for name in ("words", "answers", "families", "kind_names")}
+        said = []
+        for most, folder in enumerate(folders):
+            convert.convert([source], folder / "boxes", most)
+            save_file(columns, folder / "questions.safetensors")
+            (folder / "meta.json").write_text(json.dumps(names | {"boxes": 2}))
+            np.save(folder / "vectors.npy", np.ones((2, 3), np.float32))
+            data = read.load(folder)
+            inputs, target_B2A = data.batch(torch.arange(2))
+            said += [*inputs, target_B2A, data.words.vectors]
+        return digest(*(each.numpy() for each in said))
+
+
 def convolutions():
     stem = partial(mlp.Network, (3, 4), CHANNELS, 30, ANSWERS, blocks=1, hidden=[32], **SIZES)
     print("stem mcl_kd", trained(stem, partial(questions, size=8), KD))
@@ -276,6 +307,8 @@ def convolutions():
     resnext = partial(resnext101.Network, *of_pixels, **RESNEXT, **GATED)
     print("resnext101 mcl_kd", trained(resnext, pixels, KD, "adamax"))
     print("scene reader", digest(*reader()))
+    print("prepared", prepared())
+    print("damaged", hashlib.md5(str(clevr.damaged("data", "cut short")).encode()).hexdigest())
     print("refused", hashlib.md5(" ".join(refused()).encode()).hexdigest())
 
 
