@@ -82,9 +82,7 @@ def _file(path, before, most, state, files, bar):
             raise ValueError(f"{place}: image {image}: a number that is not finite in fp16")
         state["channels"], kept_N4 = channels, box_N4[: most or None]
         if not (kept_N4[:, 2] > kept_N4[:, 0]).any():
-            raise ValueError(
-                f"{place}: image {image}: no box that is wider than nothing"
-            )
+            raise ValueError(f"{place}: image {image}: no box that is wider than nothing")
         files.add(image, kept_N4, feature_NF[: most or None])
         bar.update(before + end - state["done"])
         state["done"] = before + end
