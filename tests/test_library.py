@@ -1,13 +1,14 @@
 """The README's lines for a training loop of one's own, as they stand there."""
 
 import itertools
+import sys
 
 import torch
 from torch import nn
 
 from specialists.answers import label
 from specialists.methods import mcl_kd
-from tests.conftest import example
+from tests.conftest import ROOT, example, run
 
 LINES = example("README.md", "import mcl_kd")
 
@@ -28,3 +29,20 @@ def test_the_lines_of_the_readme_are_the_best_of_all_assignments():
         if names["chosen_MB"][m, b]:
             torch.testing.assert_close(names["loss_B"][b], price)
     assert all(member.weight.grad.abs().sum() > 0 for member in members)
+
+
+def test_the_lines_run_where_pip_installed_them_without_what_else_there_is(tmp_path):
+    run(tmp_path, "git", "clone", "--quiet", str(ROOT), "clone")
+    where = {"PYTHONPATH": str(tmp_path / "lib")}
+    words = "--quiet --disable-pip-version-check --no-index --no-build-isolation --no-deps --target ../lib ."
+    run(tmp_path / "clone", sys.executable, "-m", "pip", "install", *words.split())
+    given = """
+import torch
+members = [torch.nn.Linear(4, 6) for _ in range(3)]
+x, y = torch.randn(10, 4), torch.randint(6, (10,))
+teacher_MBC = torch.stack([member(x) for member in members]).detach()
+"""
+    told = "import sys; print(mcl_kd.__file__, {'dvc', 'mlflow', 'sklearn', 'PIL'} & sys.modules.keys())"
+    (tmp_path / "own.py").write_text(given + LINES + told)
+    file, others = run(tmp_path, sys.executable, "own.py", **where).stdout.split(maxsplit=1)
+    assert file == f"{tmp_path}/lib/specialists/methods/mcl_kd.py" and others.strip() == "set()"

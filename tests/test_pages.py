@@ -6,6 +6,7 @@ import re
 import pytest
 
 from tests.conftest import ROOT
+from tools import files as files_of
 from tools.pages import MARKED, faults, filled, link, machine, own_params, pages, trainer
 
 PAGES = {name: (ROOT / name).read_text() for name in pages(ROOT)}
@@ -17,9 +18,15 @@ def test_each_table_stands_once_and_as_it_was_computed():
     assert [*faults(ROOT)] == []
 
 
-@pytest.mark.parametrize("name", [name for name, text in PAGES.items() if MARKED.search(text)])
+NUMBER = r"\| \+?\d+\.\d+ \|"
+
+
+OF_TABLES = [name for name, text in PAGES.items() if MARKED.search(text) and re.search(NUMBER, text)]
+
+
+@pytest.mark.parametrize("name", OF_TABLES)
 def test_a_table_that_differs_is_set_right(name):
-    other = re.sub(r"\| \+?\d+\.\d+ \|", "| 0.12 |", PAGES[name], count=1).replace("yaml#L", "yaml#L1")
+    other = re.sub(NUMBER, "| 0.12 |", PAGES[name], count=1).replace("yaml#L", "yaml#L1")
     assert other != PAGES[name] and filled(other, name, ROOT) == PAGES[name]
 
 
@@ -84,16 +91,44 @@ def test_a_machine_is_told_from_its_like_by_how_it_multiplies_bf16():
     assert machine(known | {"capabilities": both}) == "Xeon (avx512_bf16, amx_bf16), torch 2"
 
 
-def test_its_tree_is_the_tree():
+def test_its_tree_names_every_folder_and_only_files_that_exist():
     tree = re.search(r"```\n(stages/.*?)```", PAGE, re.DOTALL)[1]
-    files = [path for top in ("stages", "tools", "specialists") for path in (ROOT / top).rglob("*.py")]
-    there = {path.parent.name: [] for path in files}
-    for path in files:
-        there[path.parent.name] += [path.name] if path.name != "__init__.py" else []
-    named, room = {name: [] for name in there}, None
+    tops = {name: ROOT / name for name in ("stages", "tools", "pipelines", "specialists", "tests")}
+    inside = {path.name: path for path in (ROOT / "specialists").iterdir() if (path / "__init__.py").exists()}
+    folder, named = None, []
     for line in tree.splitlines():
-        if start := re.match(rf" *({'|'.join(there)}|tests)/", line):
-            room = start[1]
-        if room in named:
-            named[room] += re.findall(r"\w+\.py", line)
-    assert {room: sorted(names) for room, names in named.items()} == {r: sorted(n) for r, n in there.items()}
+        if start := re.match(r"( *)(\w+)/ ", line):
+            folder = (inside if start[1] else tops)[start[2]]
+            named.append(start[2])
+        for file in re.findall(r"\w+\.py", line):
+            assert (folder / file).exists(), (folder, file)
+    assert sorted(named) == sorted([*tops, *inside])
+
+
+def test_the_list_of_files_has_every_file_and_says_what_it_is_for():
+    page = PAGES["docs/files.md"]
+    files = {path for top in files_of.TOPS for path in (ROOT / top).rglob("[!_]*.py")}
+    listed = re.findall(r"(?m)^\| \[(.+?)\]\(\.\./(.+?)\) \| (.+) \|$", page)
+    assert {ROOT / path for _, path, _ in listed} == files and len(listed) == len(files)
+    assert all(name == path.split("/")[-1] for name, path, _ in listed)
+    assert (
+        all(job[0].isupper() or job[0].isdigit() for _, _, job in listed)
+        and "python -m stages.code" not in page
+    )
+
+
+@pytest.mark.parametrize(
+    ("docstring", "job"),
+    [
+        ("python -m tools.one\n\nCount to one. And stop.", "Count to one."),
+        (
+            "python -m tools.one [--to N]\n\nCount (Eq. 4, Mun et al. 2018)\nto N.",
+            "Count (Eq. 4, Mun et al. 2018) to N.",
+        ),
+        ("python -m stages.one: the lines\nof a file -> data. More.", "The lines of a file -> data."),
+        ("What others share | or not.\n\nThe rest.", "What others share \\| or not."),
+    ],
+)
+def test_the_job_of_a_file_is_its_first_sentence(tmp_path, docstring, job):
+    (tmp_path / "one.py").write_text(f'"""{docstring}"""\n')
+    assert files_of.job(tmp_path / "one.py") == job

@@ -71,7 +71,9 @@ def test_a_number_that_nobody_can_mean_is_named(tmp_path, value):
         read_text(tmp_path, GOOD.replace("lr: 1", f"lr: {value}"))
 
 
-@pytest.mark.parametrize("text", ["[" * 5000, "a: " + "9" * 5000])
+@pytest.mark.parametrize(
+    "text", ["[" * 5000, "a: " + "9" * 5000, "a: !!int x", "a: !!python/object:os.system {}"]
+)
 def test_what_yaml_cannot_read_names_the_file(tmp_path, text):
     with pytest.raises(ValueError, match="params.yaml: not YAML: "):
         read_text(tmp_path, text)

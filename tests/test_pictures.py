@@ -193,7 +193,7 @@ def test_a_stand_in_of_more_processes_is_the_same(tmp_path):
 
 def test_the_whole_pipeline_answers_about_ones_own_pictures(finished_pictures):
     """No list of val, no annotation, nothing published: the table is there, and what eyes learned helps."""
-    place, own = finished_pictures, finished_pictures / "own"
+    place, own = finished_pictures, finished_pictures / "data/zoo"
     assert (own / "train.csv").exists() and not (own / "val.csv").exists()
     rows = json.loads((place / "metrics/table.json").read_text())
     assert {*rows} == {"butd-ie", "butd-ie_plus", "butd-mcl_kd-k1", "butd-student"}

@@ -162,7 +162,7 @@ def test_a_new_method_is_one_file_and_its_params_and_makes_no_number_stale(clone
 
 
 def test_a_new_network_is_one_file_and_its_params_and_makes_no_number_stale(clone):
-    (clone / "specialists/networks/bag.py").write_text(example("docs/own_network.md", "Bag: "))
+    (clone / "specialists/networks/bag.py").write_text(example("README.md", "Bag: "))
     edit(clone, lambda params: params["networks"].update(bag={"size": 8}))
     edit(clone, lambda params: params["table"]["networks"].append("bag"))
     run(clone, "dvc", "repro", "code")

@@ -302,6 +302,41 @@ MISTAKES = {
         ("base", "san", "0", "0"),
         "params.yaml: networks.san: ",
     ),
+    "fewer than no blocks": (
+        change("networks", "san", "blocks", to=-1),
+        ("base", "san", "0", "0"),
+        "params.yaml: networks.san: blocks -1 and width ",
+    ),
+    "no glimpse": (
+        change("networks", "san", "glimpses", to=0),
+        ("base", "san", "0", "0"),
+        "params.yaml: networks.san: attention 128, glimpses 0, hidden ",
+    ),
+    "a rate that changes its sign": (
+        change("base", "factor", to=-1.0),
+        ("base", "san", "0", "0"),
+        "params.yaml: base: weight_decay 0.0 and factor -1.0 must be at least 0",
+    ),
+    "a member twice": (
+        change("table", "members", to=[0, 0]),
+        ("report",),
+        "params.yaml: table: members: 0 stands twice",
+    ),
+    "a share without end": (
+        change("data", "select", to=float("inf")),
+        ("features",),
+        "params.yaml: data.select: expected a finite number",
+    ),
+    "a billion rows of cells": (
+        change("features", "scene_cnn", "rows", to=10**9),
+        ("features",),
+        "params.yaml: features.scene_cnn: rows: 1000000000 is out of range: 1 to 64",
+    ),
+    "a question of a billion words": (
+        change("features", "longest", to=10**9),
+        ("features",),
+        "params.yaml: features: longest: 1000000000 is out of range: 1 to 1000",
+    ),
     "a member below the first": (None, ("base", "san", "-1", "0"), "MEMBER -1 and SEED 0 must be at least 0"),
     "a decay that grows": (
         change("base", "weight_decay", to=-1.0),
@@ -410,14 +445,19 @@ def test_what_nobody_foresaw_is_shown_whole_on_demand(clone, monkeypatch):
         called("stages.base", "san", "0", "0")
 
 
-def test_an_interrupt_is_one_line(monkeypatch, capsys):
-    def interrupted(*_):
-        raise KeyboardInterrupt
+@pytest.mark.parametrize(
+    ("error", "code", "message"),
+    [(KeyboardInterrupt(), 130, "interrupted\n"), (MemoryError(), 1, "MemoryError at stages/report.py:")],
+)
+def test_an_interrupt_and_too_little_memory_are_one_line(error, code, message, monkeypatch, capsys):
+    def fail(*_):
+        raise error
 
-    monkeypatch.setattr("stages.report.read", interrupted)
+    monkeypatch.setattr("stages.report.read", fail)
     with pytest.raises(SystemExit) as ended:
         called("stages.report")
-    assert ended.value.code == 130 and capsys.readouterr().err == "stages.report: interrupted\n"
+    line = capsys.readouterr().err
+    assert ended.value.code == code and line.startswith(f"stages.report: {message}") and line.count("\n") == 1
 
 
 def test_who_reads_no_further_is_told_nothing(clone):

@@ -51,7 +51,8 @@ def tracked(finished, server, tmp_path_factory):
     """A folder whose cells `track` sent to the server."""
     folder = shutil.copytree(finished, tmp_path_factory.mktemp("sent") / "specialists", symlinks=True)
     (folder / "mlflow.db").unlink()
-    run(folder, sys.executable, "-m", "stages.track", MLFLOW_TRACKING_URI=server)
+    done = run(folder, sys.executable, "-m", "stages.track", MLFLOW_TRACKING_URI=server)
+    folder.with_name("said").write_text(done.stdout)
     return folder
 
 
@@ -84,13 +85,19 @@ FALLING = """(names, top1) => names.length === Object.keys(top1).length
     && names.every((name, i) => i === 0 || top1[names[i - 1]] >= top1[name])"""
 
 
-@pytest.mark.skipif(not CHROMIUM, reason="no Chromium is installed")
+def accuracies(cells):
+    table = [each for each in cells if each.data.tags["lane"] == "table"]
+    return {each.info.run_name: each.data.metrics["top1"] for each in table}
+
+
+needs_chromium = pytest.mark.skipif(not CHROMIUM, reason="no Chromium is installed")
+
+
+@needs_chromium
 def test_the_saved_view_lists_the_cells_and_comparing_all_shows_top1_against_k_and_method(
     cells, server, tmp_path
 ):
-    top1 = {
-        each.info.run_name: each.data.metrics["top1"] for each in cells if each.data.tags["lane"] == "table"
-    }
+    top1 = accuracies(cells)
     with browser(tmp_path / "profile") as page:
         page.open(server)
         page.click(named("[role=button]", "Model training"))
@@ -111,3 +118,13 @@ def test_the_saved_view_lists_the_cells_and_comparing_all_shows_top1_against_k_a
     assert {"ece", "oracle", "select/top1", "top1"} <= {each.strip() for each in columns}
     assert f"Comparing {len(top1)} Runs" in seen and all(name in seen for name in top1)
     assert axes == ["cell.k", "cell.method", "cell.row", "top1"]
+
+
+@needs_chromium
+def test_the_link_that_track_prints_opens_the_cells_with_the_best_first(tracked, cells, server, tmp_path):
+    link = next(word for word in tracked.with_name("said").read_text().split() if "#/experiments/" in word)
+    assert link.startswith(f"{server}/#/experiments/")
+    with browser(tmp_path / "profile") as page:
+        page.open(link)
+        page.wait(f"({FALLING})({DOWNWARDS}, {json.dumps(accuracies(cells))})")
+        page.picture(tmp_path / "cells.png")

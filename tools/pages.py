@@ -1,12 +1,12 @@
 """python -m tools.pages
 
-Put each table into its page, README.md or one of docs/, between the markers that name its file. There each
-row ends with the name of its run in MLflow, which links to its metrics, and with links to its params and its
-stage. The machine stands below. Run it in the repository root, after `dvc repro`; a test fails when a table
-and its page differ.
+Put each table into its page, README.md or one of docs/, between the markers that name its file, and the list
+of all files into docs/files.md. In a table each row ends with the name of its run in MLflow, which links to
+its metrics, and with links to its params and its stage. The machine stands below. Run it in the repository
+root, after `dvc repro`; a test fails when a page differs.
 
 reads   metrics/table.*, metrics/paired, metrics/selected, metrics/environment, params.yaml, dvc.yaml, here
-        and in pipelines/; metrics/sparse.json and metrics/cost.json
+        and in pipelines/; metrics/sparse.json and metrics/cost.json; the docstring of each file
 writes  README.md, docs/; docs/finding.png: what MCL-KD gains, and over whom; docs/scales.png: accuracy and
         operations in the whole repository
 """
@@ -20,10 +20,10 @@ from specialists.base.files import read_json, replacing
 from specialists.base.params import load
 from specialists.tables.rows import cell
 from specialists.tracking import pipeline
-from tools import candidates, gains, scales
+from tools import candidates, files, gains, scales
 
-WHAT = r"metrics/(table|slides|sparse|specialties/\w+)\.md|gains|candidates"
-OWN = {"gains": gains, "candidates": candidates}
+WHAT = r"metrics/(table|slides|sparse|specialties/\w+)\.md|gains|candidates|files"
+OWN = {"gains": gains, "candidates": candidates, "files": files}
 MARKED = re.compile(rf"(<!-- (\S*?)(?:{WHAT}) -->\n).*?(<!-- end -->)", re.DOTALL)
 
 

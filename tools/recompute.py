@@ -126,17 +126,17 @@ def attempt(command, folder):
         raise ValueError(f"{command}: failed, see above")
 
 
-def compare(stages, folder, place):
+def compare(stages, folder, at):
     """Print how the outputs in `folder` differ from those of dvc.lock, and exit with 1 if they must not."""
-    cell, outs = Path(place).name, [out for stage in stages for out in stage["outs"]]
+    cell, outs = Path(at).name, [out for stage in stages for out in stage["outs"]]
     changed = [out["path"] for out in outs if _md5(folder / out["path"]) != out["md5"]]
     if not changed:
         print(f"{cell}: the same to the bit, {len(outs)} files")
         return
-    then = pipeline.content(HEAD, f"metrics/{place}.json")["report"]
-    now = read_json(folder / f"metrics/{place}.json")["report"]
+    then = pipeline.content(HEAD, f"metrics/{at}.json")["report"]
+    now = read_json(folder / f"metrics/{at}.json")["report"]
     gap = max(abs(then[name] - now[name]) for name in ACCURACIES & then.keys())
-    old, here = pipeline.content(HEAD, f"metrics/environment/{place}.json"), environment.machine()
+    old, here = pipeline.content(HEAD, f"metrics/environment/{at}.json"), environment.machine()
     portable = pipeline.portable(stages[0])
     same = all(old.get(key) == here[key] for key in (PORTABLE if portable else here))
     where = f"another machine ({old['processor']}, torch {old['torch']})"
