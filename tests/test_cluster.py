@@ -422,7 +422,40 @@ def test_what_nodes_would_not_see_is_refused_by_name(tmp_path):
     (top(place) / "README.md").write_text("prose may change\n")
     files = "pipelines/toy/params.yaml, stages/new.py"
     assert refused(place) == f"tools.cluster: nodes see what is committed, and this is not: {files}\n"
-    (place / "dvc.yaml").write_text(PIPELINE.replace("[seed]", "[seed]\n    deps: [scratch/mine]", 1))
+    run(top(place), "git", "checkout", ".")
+    (top(place) / "stages/new.py").unlink()
+    run(top(place), "git", "mv", "README.md", "stages/README.md")
+    assert refused(place).endswith("and this is not: stages/README.md\n")
+    run(top(place), "git", "reset", "--quiet", "--hard")
+    (place / "dvc.yaml").write_text(PIPELINE.replace("work.py]", "work.py, scratch/mine]", 1))
+    commit(place)
+    assert refused(place).startswith(
+        "tools.cluster: scratch/mine: read by a stage, made by none and not in git"
+    )
+
+
+def test_a_part_of_the_pipeline_holds_what_it_names_and_nothing_of_files_that_were_added():
+    kinds = {"base": {"cmd": "x ${item.seed}", "matrix": {"seed": [0, 1, 2]}}, "data": {"cmd": "y"}}
+    stages = {f"base@{seed}": {"item": {"seed": seed}} for seed in range(3)} | {"data": {"item": {}}}
+    found = yaml.safe_load(plan.part(kinds, stages, ["base@2", "base@0", "data", "pictures.dvc"]))
+    assert found == {"stages": {"base": kinds["base"] | {"matrix": {"seed": [2, 0]}}, "data": {"cmd": "y"}}}
+
+
+@needs_ray
+def test_data_that_were_added_to_dvc_reach_the_nodes(nodes, tmp_path):
+    place = checkout(
+        tmp_path / "head", tmp_path / "remote", PIPELINE.replace("work.py]", "work.py, mine]", 1)
+    )
+    (place / "mine").mkdir()
+    (place / "mine/pictures.txt").write_text("1 2 3\n")
+    run(place, "dvc", "add", "--quiet", "mine")
+    commit(place)
+    told = nodes.run(place, "data")
+    assert "] data on " in told and not (place / "data").exists()
+    entry = pipeline.stages(place / "dvc.lock")["data"]
+    assert [dep["path"] for dep in entry["deps"]] == ["code/all.txt", "mine", "work.py"]
+    run(place, "dvc", "pull", "--quiet", "data")
+    assert (place / "data/numbers.txt").exists()
 
 
 @needs_ray

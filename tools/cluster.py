@@ -57,6 +57,8 @@ def main(*targets: str):
             on_head(name)
         tree = archive(top)
         steps = planned(tree, folder, settings, targets)
+        for name in [name for name, step in steps.items() if step.stale and name not in stages]:
+            raise ValueError(f"{name}: what it names has changed, or nobody has it; dvc add it again")
         todo = {name: stages[name] for name, step in steps.items() if step.stale and not step.last}
         if todo:
             lend(steps, todo)
@@ -82,7 +84,9 @@ def alone():
 def committed(sources):
     """Refuse what the nodes would not see, or see otherwise: they get the tree of the commit."""
     here = [path for path in sources if not os.path.isabs(path)]
-    status = output("git", "status", "--porcelain", "-z", "--untracked-files=all", "--", *CODE, *here)
+    status = output(
+        "git", "status", "--porcelain", "-z", "--no-renames", "--untracked-files=all", "--", *CODE, *here
+    )
     changed = [line[3:] for line in status.split("\0") if line]
     if changed:
         more = f" and {len(changed) - NAMED} more" if len(changed) > NAMED else ""
@@ -91,8 +95,8 @@ def committed(sources):
     for path in here:
         if not Path(f"{path}.dvc").exists() and not any(plan.within(each, path) for each in known):
             raise ValueError(
-                f"{path}: read by a stage, made by none and not in git, so nodes have none; `dvc add` it, "
-                "or name it by an absolute path that all nodes have"
+                f"{path}: read by a stage, made by none and not in git, so nodes have none; name it by an "
+                "absolute path that all nodes have, or, outside of data/, `dvc add` it"
             )
 
 

@@ -13,7 +13,7 @@ from specialists.base.files import replacing
 from specialists.base.params import load, read
 from specialists.tracking import pipeline
 from tools import nodes, plan
-from tools.reproduce import Work
+from tools.reproduce import Work, processors
 
 TABLE = Path(__file__).resolve().parents[1] / "cluster.yaml"
 LOGS = Path("scratch/cluster")
@@ -75,9 +75,8 @@ def connect():
     quiet = {"log_to_driver": False, "logging_level": "ERROR"}
     if address:
         return f"the cluster at {ray.init(address=address, **quiet).address_info['gcs_address']}"
-    cpus = int(os.getenv("JOBS") or len(os.sched_getaffinity(0)))
     alone = {"include_dashboard": False, "object_store_memory": 200 << 20, "_node_ip_address": HERE}
-    ray.init(address="local", num_cpus=cpus, **alone, **quiet)
+    ray.init(address="local", num_cpus=processors(), **alone, **quiet)
     return "this machine"
 
 

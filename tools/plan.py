@@ -115,9 +115,12 @@ def step(stage, needs, steps, data):
 
 
 def part(kinds, stages, names):
-    """A dvc.yaml of these stages, perhaps with more of their kinds: DVC takes seconds to read the whole."""
+    """A dvc.yaml of these stages, perhaps with more of their kinds: DVC takes seconds to read the whole.
+
+    Of names that are none of its stages, as of a file of `dvc add`, it holds nothing.
+    """
     items = {}
-    for name in names:
+    for name in filter(stages.get, names):
         items.setdefault(name.partition("@")[0], []).append(stages[name]["item"])
     found = {
         kind: kinds[kind] | ({"matrix": {axis: spread(axis, some) for axis in some[0]}} if some[0] else {})

@@ -47,9 +47,7 @@ def main(folder: str):
     if not Path(folder, "dvc.yaml").is_file():
         known = sorted(str(path.parent.relative_to(ROOT)) for path in ROOT.glob("pipelines/*/dvc.yaml"))
         raise ValueError(f"FOLDER: {folder!r} holds no dvc.yaml; known: ., {', '.join(known)}")
-    jobs = os.getenv("JOBS") or str(len(os.sched_getaffinity(0)))
-    if not jobs.isdecimal() or not int(jobs):
-        raise ValueError(f"JOBS: {jobs!r} is not a number of stages")
+    jobs = processors()
     os.chdir(folder)
     readable()
     root = load().get("data", {}).get("root", STAND_IN)
@@ -62,11 +60,19 @@ def main(folder: str):
     Work({"code": stages["code"]}, before, 1).do()  # the stage that decides what is stale
     stale = json.loads(output("dvc", "status", "--json")).keys() - {"code"}
     todo = {name: stage for name, stage in stages.items() if name in stale or before[name] & stale}
-    work = Work(todo, before, int(jobs))
+    work = Work(todo, before, jobs)
     work.do()
     show({name: stage for name, stage in stages.items() if name not in work.ran})
     output(sys.executable, "-m", "tools.pages", folder=ROOT)
     print(verdict(folder))
+
+
+def processors():
+    """How many stages run side by side: JOBS, or one on each processor."""
+    jobs = os.getenv("JOBS") or str(len(os.sched_getaffinity(0)))
+    if not jobs.isdecimal() or not int(jobs):
+        raise ValueError(f"JOBS: {jobs!r} is not a number of stages")
+    return int(jobs)
 
 
 def show(stages):
