@@ -1,42 +1,30 @@
 """python -m stages.slides
 
 Collect single networks and votes into the tables of the slides: networks, boxes, updates, precision, the
-student of the teacher that is told, and ensembles. Seconds are those of the machine that trained, divided by
-epochs; with each epoch come its answers to select.
+student of the teacher that is told, and ensembles; and who is better than whom. Seconds are those of the
+machine that trained, divided by epochs; with each epoch come its answers to select.
 
 reads   params: singles, table.seeds, votes, budgets.base.epochs; metrics/singles, metrics/votes,
-        metrics/mixed.json, metrics/curves/singles, metrics/environment/singles,
+        metrics/mixed.json, metrics/tactics.json, metrics/curves/singles, metrics/environment/singles,
         metrics/environment/mixed.json, slides.csv
 writes  metrics/slides.json, metrics/slides.md
 """
 
-from dataclasses import dataclass
-
 from specialists.base.command import run
 from specialists.base.files import md5, read_json, replacing, write_json
 from specialists.base.params import read
-from specialists.tables import slides
+from specialists.tables import slides, tactics
 from specialists.tables.table import over
-
-
-@dataclass(frozen=True)
-class Singles:
-    """The section `singles`: networks that train alone, and the boxes and budgets of one `network`."""
-
-    seeds: list[int]
-    networks: list[str]
-    network: str
-    boxes: list[int]
-    budgets: list[str]
-    teacher: str
-    student: str
+from specialists.tables.tactics import Singles
 
 
 def main():
     tables, paper = collected(), slides.published()
     write_json("metrics/slides.json", tables)
+    rivals = read("singles", Singles).rivals
+    pages = [slides.markdown(title, rows, paper) for title, rows in tables.items()]
     with replacing("metrics/slides.md") as draft:
-        draft.write_text("\n".join(slides.markdown(title, rows, paper) for title, rows in tables.items()))
+        draft.write_text("\n".join([*pages, tactics.compared(metrics("tactics"), rivals)]))
 
 
 def collected():

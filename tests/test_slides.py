@@ -2,7 +2,7 @@
 
 import pytest
 
-from specialists.tables import slides
+from specialists.tables import slides, tactics
 
 
 def files(**more):
@@ -57,3 +57,31 @@ def test_ours_stand_beside_theirs(tmp_path):
     path.write_text("row,overall\na,1\n")
     with pytest.raises(ValueError, match="slides.csv: line 1: 'row,overall': expected row,overall,yes/no"):
         slides.published(path)
+
+
+SINGLES = {"seeds": [0], "networks": ["a", "b"], "network": "a", "boxes": [30], "budgets": ["whole"]}
+SINGLES |= {"teacher": "t", "student": "b"}
+
+
+def test_rivals_are_networks_or_students():
+    rivals = [["a", "b"], ["taught", "untaught"], ["taught", "b"]]
+    assert tactics.Singles(**SINGLES, rivals=rivals).rivals == rivals
+    for pair in (["a"], ["a", "b", "a"], ["a", "boxes_30"], ["a", "t"]):
+        known = "a, b, untaught, taught"
+        with pytest.raises(ValueError, match=f"rivals: .* is no pair of {known}"):
+            tactics.Singles(**SINGLES, rivals=[pair])
+
+
+def test_a_gain_is_bold_where_its_interval_has_no_zero():
+    sure, unsure = ({"gain": 1.5, "low": low, "high": 2.5, "seeds": [1.5]} for low in (0.5, -0.5))
+    kinds = dict.fromkeys(slides.KINDS, unsure)
+    found = {"a_c": {"b": kinds, "a": kinds | {"number": sure}}, "b": {"a": kinds | {"overall": sure}}}
+    no, yes = "+1.50 (-0.50 to +2.50)", "**+1.50** (+0.50 to +2.50)"
+    assert tactics.compared(found, [["b", "a"], ["a_c", "a"]]).splitlines() == [
+        "**Compared**",
+        "",
+        "| | over | overall | yes/no | number | other |",
+        "|---|---|---|---|---|---|",
+        f"| b | a | {yes} | {no} | {no} | {no} |",
+        f"| a c | a | {no} | {no} | {yes} | {no} |",
+    ]

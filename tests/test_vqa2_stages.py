@@ -29,7 +29,7 @@ FOLDER = ROOT / "pipelines/vqa2"
 SOURCES = f"{ROOT}/stages/", f"{ROOT}/specialists/"
 KINDS = """
 stand_in features base generalize evaluate_generalists specialize evaluate distill evaluate_student report
-question specialties single boxes budget told taught untaught more votes official mixed slides
+question specialties single boxes budget told taught untaught more votes official mixed tactics slides
 """.split()
 RUNNER = """
 import json, multiprocessing, os, runpy, sys
@@ -239,4 +239,18 @@ def test_a_table_of_the_slides_holds_the_numbers_of_its_rows(ran):
         assert row["seconds"] == pytest.approx(spent / 2)  # of two epochs
     voted = read(whole / "metrics/votes/butd-s0.json")["report"]["3"]["by type"]
     assert {kind: each["mean"] for kind, each in tables["Ensembles"]["3 by type"]["report"].items()} == voted
-    assert page.count("| butd |") == 2 and "| boxes 30 |" in page and "68.65 | 5782 | 4.65 |" in page
+    assert page.count("\n| butd | ") == 2 and "| boxes 30 |" in page and "68.65 | 5782 | 4.65 |" in page
+
+
+def test_the_gain_of_a_tactic_is_the_difference_of_the_accuracies_that_were_measured_apart(ran):
+    whole, *_ = ran
+    gains, page = read(whole / "metrics/tactics.json"), (whole / "metrics/slides.md").read_text()
+    rivals = small.overlaid(FOLDER)["singles"]["rivals"]
+    assert {(one, other) for one, others in gains.items() for other in others} == {*map(tuple, rivals)}
+    for one, other in rivals:
+        pair = [read(whole / f"metrics/singles/{name}-s0.json")["report"] for name in (one, other)]
+        assert gains[one][other].keys() == pair[0].keys()
+        for kind, each in gains[one][other].items():
+            assert each["gain"] == pytest.approx(pair[0][kind] - pair[1][kind], abs=2e-3)
+            assert each["low"] <= each["gain"] <= each["high"] and each["seeds"] == [each["gain"]]
+    assert page.count("| taught | untaught | ") == 1
