@@ -19,8 +19,6 @@ def test_each_table_stands_once_and_as_it_was_computed():
 
 
 NUMBER = r"\| \+?\d+\.\d+ \|"
-
-
 OF_TABLES = [name for name, text in PAGES.items() if MARKED.search(text) and re.search(NUMBER, text)]
 
 
@@ -111,10 +109,8 @@ def test_the_list_of_files_has_every_file_and_says_what_it_is_for():
     listed = re.findall(r"(?m)^\| \[(.+?)\]\(\.\./(.+?)\) \| (.+) \|$", page)
     assert {ROOT / path for _, path, _ in listed} == files and len(listed) == len(files)
     assert all(name == path.split("/")[-1] for name, path, _ in listed)
-    assert (
-        all(job[0].isupper() or job[0].isdigit() for _, _, job in listed)
-        and "python -m stages.code" not in page
-    )
+    assert all(job[0].isupper() or job[0].isdigit() for _, _, job in listed)
+    assert "python -m stages.code" not in page
 
 
 @pytest.mark.parametrize(

@@ -8,8 +8,8 @@ TOPS = ("stages", "tools", "specialists")
 def markdown(root):
     lines = []
     for folder in sorted({path.parent for top in TOPS for path in (root / top).rglob("*.py")}):
-        name, (*package, _) = folder.relative_to(root), [*sorted(folder.glob("__init__.py")), None]
-        lines += ["", f"## {name}", ""] + [f"{job(path)}\n" for path in package]
+        name = folder.relative_to(root)
+        lines += ["", f"## {name}", "", *(f"{job(path)}\n" for path in folder.glob("__init__.py"))]
         files = [path for path in sorted(folder.glob("*.py")) if path.stem[0] != "_"]
         lines += ["| file | its job |", "|---|---|"] if files else []
         lines += [f"| [{path.name}](../{name}/{path.name}) | {job(path)} |" for path in files]
