@@ -11,6 +11,7 @@ import time
 import warnings
 from importlib.util import find_spec
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import yaml
@@ -305,7 +306,7 @@ def test_after_a_failure_its_dependents_are_left_and_the_rest_is_done(nodes, com
 
 
 @needs_ray
-def test_a_remote_that_goes_away_ends_all_with_its_name(nodes, computed):
+def test_a_remote_that_goes_away_ends_all_with_its_name_and_nothing_is_lost(nodes, computed, tmp_path):
     place, _ = computed
     change(place, 4)
     nodes.told("hold-base-0")
@@ -319,6 +320,11 @@ def test_a_remote_that_goes_away_ends_all_with_its_name(nodes, computed):
     remote.unlink()
     (nodes.base / "away").rename(remote)
     assert process.returncode == 1 and "FAILED base@0 on " in said and ": pushing: ERROR: " in said
+    for name in ("one", "two"):
+        shutil.rmtree(nodes.base / name / "cache")
+    assert "[ 6/6] report on " in nodes.run(place)
+    assert len(nodes.ran("base-0")) == times + 1 and numbers(place) == serial(place, tmp_path)
+    assert not [*(nodes.base / "scratch/toy/ungiven").iterdir()]
 
 
 @needs_ray
@@ -357,6 +363,18 @@ def test_in_fast_mode_several_processors_are_named(tmp_path, monkeypatch, capsys
     placed.processors.update(["EPYC", "EPYC", "Xeon"])
     placed.conclude([])
     assert ("several: EPYC (2 stages), Xeon (1 stages)" in capsys.readouterr().out) is named
+
+
+def test_as_many_stages_run_as_the_nodes_of_now_have_processors():
+    def node(alive):
+        return {"Alive": alive, "Resources": {"CPU": 1.0}}
+
+    placed = placing.Placed({}, {name: {"outs": []} for name in "abc"}, {}.fromkeys("abc", set()), (), ())
+    for nodes, ready in (([True], "a"), ([True, True], "ab"), ([True, True, False], "ab"), ([], "a")):
+        placed.ray = SimpleNamespace(nodes=lambda nodes=nodes: [*map(node, nodes)])
+        placed.alive()
+        assert placed.ready([*"abc"], []) == [*ready]
+    assert placed.ready([*"bc"], ["a", "lost with its node"]) == []
 
 
 def traced(place, **kill):
@@ -456,6 +474,13 @@ def test_data_that_were_added_to_dvc_reach_the_nodes(nodes, tmp_path):
     assert [dep["path"] for dep in entry["deps"]] == ["code/all.txt", "mine", "work.py"]
     run(place, "dvc", "pull", "--quiet", "data")
     assert (place / "data/numbers.txt").exists()
+    (place / "mine/pictures.txt").write_text("1 2\n")
+    expected = "tools.cluster: mine: not what mine.dvc says, and nodes get that; `dvc add mine`\n"
+    assert refused(place) == expected
+    run(place, "dvc", "checkout", "--quiet", "--force", "mine.dvc")
+    run(place, "dvc", "remote", "modify", "--local", "storage", "url", str(tmp_path / "empty"))
+    shutil.rmtree(place / ".dvc/cache")
+    assert "mine.dvc: neither DVC's remote nor its cache here has" in refused(place)
 
 
 @needs_ray

@@ -3,32 +3,41 @@
 Compute one stage in a clone without data: fetch INPUTs, run the stage, give what it made to DVC's remote.
 tools.nodes starts it on a node of a cluster, as one process: DVC takes as long to start as to fetch.
 
-reads   dvc.lock, with the entries of what the stage reads; DVC's cache and remote
-writes  dvc.lock, outputs; attempt.json: what failed, if anything did, and the seconds of each part
+reads   dvc.lock, with the entries of what the stage reads; DVC's cache and remote; scratch/ungiven/STAGE
+writes  dvc.lock, outputs; attempt.json: what failed, if anything did, and the seconds of each part;
+        scratch/ungiven/STAGE: what the remote did not take, for the next attempt
 """
 
 import fcntl
 import os
+import shutil
 import time
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager, nullcontext, suppress
 from pathlib import Path
 
 from dvc.cli import main as dvc
+from dvc.utils.serialize import dump_yaml
 
 from specialists.base.command import run
 from specialists.base.files import write_json
 from specialists.tracking import pipeline
+from tools.nodes import read
 
 PUSHES = 3  # attempts: a remote may be away for a moment
 
 
 def main(stage: str, *inputs: str):
-    before, marks = lock(), [time.monotonic()]
-    for part in (lambda: fetch(inputs), lambda: compute(stage), lambda: push(stage, before)):
+    before, metrics, marks = lock(), read(Path(), ["metrics"]), [time.monotonic()]
+    kept = Path("scratch/ungiven", stage)
+    for part in (lambda: fetch(inputs), lambda: compute(stage, kept), lambda: push(stage, before)):
         failed = part()
         marks.append(time.monotonic())
         if failed:
             break
+    if failed == "pushing":
+        keep(stage, kept, metrics)
+    elif not failed:
+        shutil.rmtree(kept, ignore_errors=True)
     seconds = [end - begin for begin, end in zip(marks, marks[1:], strict=False)]
     write_json("attempt.json", {"failed": failed, "seconds": seconds})
 
@@ -63,8 +72,10 @@ def alone(path):
         yield
 
 
-def compute(stage):
+def compute(stage, kept):
     """Its outputs of before may be away; the run-cache holds no stage with outputs that git keeps."""
+    if taken := (kept / "dvc.lock").exists():
+        take(stage, kept)
     if dvc(["repro", "--single-item", "--no-run-cache", "--allow-missing", stage]):
         return "the stage"
     missing = [
@@ -73,6 +84,29 @@ def compute(stage):
     if missing:
         print(f"{stage}: did not write {', '.join(missing)}")
         return "the stage"
+    if taken and dvc(["commit", "--force", stage]):  # another node's cache may hold it
+        return "the stage"
+
+
+def take(stage, kept):
+    """What was kept, with its entry: where nothing has changed since, DVC passes over the stage."""
+    shutil.copytree(kept / "files", ".", dirs_exist_ok=True)
+    entries = lock() | {stage: pipeline.stages(kept / "dvc.lock")[stage]}
+    dump_yaml("dvc.lock", {"schema": "2.0", "stages": entries})
+
+
+def keep(stage, kept, metrics):
+    """What a stage wrote, where checkpoints are; the lock comes last, and without it the rest is nothing."""
+    shutil.rmtree(kept, ignore_errors=True)
+    outs = [out["path"] for out in lock()[stage]["outs"]]
+    written = [path for path, text in read(Path(), ["metrics"]).items() if metrics.get(path) != text]
+    with suppress(OSError):  # a full disk too: then the stage is computed again
+        for path in {*outs, *written}:
+            target = kept / "files" / path
+            target.parent.mkdir(parents=True, exist_ok=True)
+            copy = shutil.copytree if Path(path).is_dir() else shutil.copy
+            copy(path, target)
+        shutil.copy("dvc.lock", kept)
 
 
 def push(stage, before):

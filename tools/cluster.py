@@ -31,6 +31,7 @@ CODE = (
     ":/stages",
     ":/specialists",
     ":/tools/attempt.py",
+    ":/tools/nodes.py",
     ":/accepted.csv",
     ":/requirements.txt",
     "dvc.yaml",
@@ -58,7 +59,9 @@ def main(*targets: str):
         tree = archive(top)
         steps = planned(tree, folder, settings, targets)
         for name in [name for name, step in steps.items() if step.stale and name not in stages]:
-            raise ValueError(f"{name}: what it names has changed, or nobody has it; dvc add it again")
+            raise ValueError(
+                f"{name}: neither DVC's remote nor its cache here has what it names; `dvc add` it again"
+            )
         todo = {name: stages[name] for name, step in steps.items() if step.stale and not step.last}
         if todo:
             lend(steps, todo)
@@ -93,7 +96,11 @@ def committed(sources):
         raise ValueError(f"nodes see what is committed, and this is not: {', '.join(changed[:NAMED])}{more}")
     known = output("git", "ls-files", "-z", "--", *here).split("\0") if here else []
     for path in here:
-        if not Path(f"{path}.dvc").exists() and not any(plan.within(each, path) for each in known):
+        added = Path(f"{path}.dvc")
+        if added.exists():
+            if '"modified"' in output("dvc", "status", "--json", str(added)):
+                raise ValueError(f"{path}: not what {added} says, and nodes get that; `dvc add {path}`")
+        elif not any(plan.within(each, path) for each in known):
             raise ValueError(
                 f"{path}: read by a stage, made by none and not in git, so nodes have none; name it by an "
                 "absolute path that all nodes have, or, outside of data/, `dvc add` it"

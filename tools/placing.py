@@ -137,8 +137,8 @@ class Placed(Work):
         import ray
 
         ray.cloudpickle.register_pickle_by_value(nodes)
-        self.ray, alive = ray, [each for each in ray.nodes() if each["Alive"]]
-        self.jobs = int(sum(each["Resources"].get("CPU", 0) for each in alive))
+        self.ray = ray
+        alive = self.alive()
         for name, row in self.table.items():
             if not any(map(row.fit, alive)):
                 raise ValueError(f"cluster.yaml: {name}: no node of {where} has {row}")
@@ -159,9 +159,16 @@ class Placed(Work):
     def __exit__(self, *_):
         self.ray.shutdown()
 
+    def alive(self):
+        """The nodes of now, as some die and some join; as many stages run as they have processors."""
+        alive = [each for each in self.ray.nodes() if each["Alive"]]
+        self.jobs = max(1, int(sum(each["Resources"].get("CPU", 0) for each in alive)))
+        return alive
+
     def do(self):
         waiting = self.queue()
         while True:
+            self.alive()
             for name in [] if self.stopped else self.ready(waiting, [*self.running]):
                 waiting.remove(name)
                 self.begin(name)

@@ -133,7 +133,7 @@ class Work:
         ready = [name for name in waiting if self.before[name] <= self.took.keys()]
         shared = [name for name in ready if not timed(name)]
         if shared or running:
-            return [] if any(map(timed, running)) else shared[: self.jobs - len(running)]
+            return [] if any(map(timed, running)) else shared[: max(0, self.jobs - len(running))]
         return ready[:1]
 
     def queue(self):
