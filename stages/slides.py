@@ -4,7 +4,7 @@ Collect single networks and votes into the tables of the slides: networks, boxes
 student of the teacher that is told, and ensembles; and who is better than whom. Seconds are those of the
 machine that trained, divided by epochs; with each epoch come its answers to select.
 
-reads   params: singles, table.seeds, votes, budgets.base.epochs; metrics/singles, metrics/votes,
+reads   params: rivals, singles, table.seeds, votes, budgets.base.epochs; metrics/singles, metrics/votes,
         metrics/mixed.json, metrics/tactics.json, metrics/curves/singles, metrics/environment/singles,
         metrics/environment/mixed.json, slides.csv
 writes  metrics/slides.json, metrics/slides.md
@@ -21,7 +21,7 @@ from specialists.tables.tactics import Singles
 def main():
     tables, paper = collected(), slides.published()
     write_json("metrics/slides.json", tables)
-    rivals = read("singles", Singles).rivals
+    rivals = read("rivals", list[list[str]])
     pages = [slides.markdown(title, rows, paper) for title, rows in tables.items()]
     with replacing("metrics/slides.md") as draft:
         draft.write_text("\n".join([*pages, tactics.compared(metrics("tactics"), rivals)]))
@@ -30,21 +30,14 @@ def main():
 def collected():
     """Title -> row -> numbers."""
     axes, network = read("singles", Singles), read("votes.network", str)
-    names = {
-        "Networks": axes.networks,
-        "Boxes": [f"boxes_{each}" for each in axes.boxes],
-        "Delayed updates": [axes.network, *axes.budgets],
-        "Taught by a teacher that is told the answer": ["untaught", "taught"],
-    }
     made = {
         title: {name: slides.single(name, axes.seeds, metrics, spent) for name in rows}
-        for title, rows in names.items()
+        for title, rows in axes.tables().items()
     }
+    seeds = read("table.seeds", list[int])
     votes = {
-        f"{size} {how}": slides.voted(network, read("table.seeds", list[int]), size, how, metrics)
-        for size in read("votes.sizes", list[int])
-        for how in slides.HOW
-        if size > 1 or how == "mean"
+        row: slides.voted(network, seeds, row, metrics)
+        for row in tactics.ensembles(read("votes.sizes", list[int]))
     }
     return made | {"Mixed precision": mixed()} | {"Ensembles": votes}
 

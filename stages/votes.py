@@ -5,19 +5,22 @@ their mean (Eq. 7), by the majority, and by voting on the type of the answer fir
 type of an answer was learned on train.
 
 reads   params: compute, networks, table.members, votes; data/features, models/base, models/more
-writes  metrics/votes/NETWORK-sSEED.json: accuracy in percent on select and report, in all and by type
+writes  metrics/votes/NETWORK-sSEED.json: accuracy in percent on select and report, in all and by type;
+        models/answers/votes/NETWORK-sSEED.safetensors: how right each is on each example of report
 """
 
 from collections import defaultdict
 from dataclasses import dataclass
 
 import torch
+from safetensors.torch import save
 
 from specialists import data as prepared
 from specialists.answers import ballots
 from specialists.answers.ensemble import answers, load, mean
+from specialists.answers.said import kept
 from specialists.base.command import run
-from specialists.base.files import write_json
+from specialists.base.files import replacing, write_json
 from specialists.base.params import read
 from specialists.base.runtime import Compute, setup
 from specialists.networks import builder
@@ -43,19 +46,21 @@ def main(seed: int):
     ensembles = [load(file, builder(network, data.shape)) for file in files]
     result = {}
     for split in ("select", "report"):
-        rows, right = data.rows(split), {size: defaultdict(list) for size in votes.sizes}
+        rows, found = data.rows(split), defaultdict(list)
         for pieces in zip(*(answers(each, data, rows) for each in ensembles), strict=True):
             logits_MBC = torch.cat([said_MBC for _, said_MBC in pieces])
             target = data.targets(rows[pieces[0][0]])
             for size in votes.sizes:
                 for how, right_B in voted(logits_MBC[:size], target, kind_C, len(kinds), data.task).items():
-                    right[size][how].append(right_B)
-        kind_B = data.kinds(rows)
-        result[split] = {
-            size: {how: ballots.by_kind(torch.cat(found), kind_B, kinds) for how, found in ways.items()}
-            for size, ways in right.items()
-        }
-    write_json(f"metrics/votes/{network}-s{seed}.json", result)
+                    found[size, how].append(right_B)
+        right = {way: torch.cat(pieces) for way, pieces in found.items()}
+        kind_B, result[split] = data.kinds(rows), defaultdict(dict)
+        for (size, how), right_B in right.items():
+            result[split][size][how] = ballots.by_kind(right_B, kind_B, kinds)
+    name = f"votes/{network}-s{seed}"
+    with replacing(kept(name)) as draft:
+        draft.write_bytes(save({f"{size} {how}": right_B for (size, how), right_B in right.items()}))
+    write_json(f"metrics/{name}.json", result)
 
 
 def voted(logits_MBC, target, kind_C, kinds, task):

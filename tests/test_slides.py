@@ -25,7 +25,7 @@ def test_a_row_is_the_mean_over_seeds():
     )
     assert (row["n"], row["seconds"], row["kept_mib"], row["parameters"]) == (2, 15.0, 1.5, 5)
     assert row["report"]["overall"] == {"mean": 62.0, "std": pytest.approx(8**0.5)}
-    assert slides.voted("a", [0], 5, "by type", files().__getitem__)["report"]["number"] == {
+    assert slides.voted("a", [0], "5 by type", files().__getitem__)["report"]["number"] == {
         "mean": 40.0,
         "std": None,
     }
@@ -63,13 +63,15 @@ SINGLES = {"seeds": [0], "networks": ["a", "b"], "network": "a", "boxes": [30], 
 SINGLES |= {"teacher": "t", "student": "b"}
 
 
-def test_rivals_are_networks_or_students():
-    rivals = [["a", "b"], ["taught", "untaught"], ["taught", "b"]]
-    assert tactics.Singles(**SINGLES, rivals=rivals).rivals == rivals
-    for pair in (["a"], ["a", "b", "a"], ["a", "boxes_30"], ["a", "t"]):
-        known = "a, b, untaught, taught"
+def test_rivals_are_two_rows_of_the_tables():
+    rows = [*tactics.Singles(**SINGLES).rows(), *tactics.ensembles([1, 2])]
+    known = "a, b, boxes_30, whole, untaught, taught, 1 mean, 2 mean, 2 majority, 2 by type, 2 oracle"
+    assert ", ".join(rows) == known
+    rivals = [["a", "b"], ["taught", "boxes_30"], ["2 by type", "1 mean"]]
+    assert tactics.paired(rivals, rows) == rivals
+    for pair in (["a"], ["a", "b", "a"], ["a", "boxes_40"], ["a", "t"], ["1 majority", "1 mean"]):
         with pytest.raises(ValueError, match=f"rivals: .* is no pair of {known}"):
-            tactics.Singles(**SINGLES, rivals=[pair])
+            tactics.paired([pair], rows)
 
 
 def test_a_gain_is_bold_where_its_interval_has_no_zero():

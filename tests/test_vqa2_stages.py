@@ -245,12 +245,17 @@ def test_a_table_of_the_slides_holds_the_numbers_of_its_rows(ran):
 def test_the_gain_of_a_tactic_is_the_difference_of_the_accuracies_that_were_measured_apart(ran):
     whole, *_ = ran
     gains, page = read(whole / "metrics/tactics.json"), (whole / "metrics/slides.md").read_text()
-    rivals = small.overlaid(FOLDER)["singles"]["rivals"]
+    rivals, voted = small.overlaid(FOLDER)["rivals"], read(whole / "metrics/votes/butd-s0.json")["report"]
     assert {(one, other) for one, others in gains.items() for other in others} == {*map(tuple, rivals)}
+
+    def measured(row):
+        size, _, how = row.partition(" ")
+        return voted[size][how] if how else read(whole / f"metrics/singles/{row}-s0.json")["report"]
+
     for one, other in rivals:
-        pair = [read(whole / f"metrics/singles/{name}-s0.json")["report"] for name in (one, other)]
+        pair = [measured(one), measured(other)]
         assert gains[one][other].keys() == pair[0].keys()
         for kind, each in gains[one][other].items():
             assert each["gain"] == pytest.approx(pair[0][kind] - pair[1][kind], abs=2e-3)
             assert each["low"] <= each["gain"] <= each["high"] and each["seeds"] == [each["gain"]]
-    assert page.count("| taught | untaught | ") == 1
+    assert page.count("| taught | untaught | ") == page.count("| 3 by type | 2 mean | ") == 1

@@ -26,15 +26,14 @@ def single(name, seeds, read, spent):
     return row
 
 
-def voted(network, seeds, size, how, read):
-    """Numbers of an ensemble over seeds."""
+def voted(network, seeds, row, read):
+    """Numbers of an ensemble, such as `5 by type`, over seeds."""
+    size, _, how = row.partition(" ")
     files = [f"votes/{network}-s{seed}" for seed in seeds]
     found = [(file, read(file)) for file in files]
     row = {"n": len(files)}
     for split in ("select", "report"):
-        row[split] = {
-            kind: over([number(f, m, split, str(size), how, kind) for f, m in found]) for kind in KINDS
-        }
+        row[split] = {kind: over([number(f, m, split, size, how, kind) for f, m in found]) for kind in KINDS}
     return row
 
 

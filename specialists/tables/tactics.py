@@ -1,14 +1,14 @@
-"""Networks that train alone by a tactic, and how much better one tactic is than another."""
+"""Networks that train alone by a tactic, ensembles of them, and how much better one row is than another."""
 
 from dataclasses import dataclass
 
-from specialists.tables.slides import KINDS
+from specialists.tables.slides import HOW, KINDS
 
 
 @dataclass(frozen=True)
 class Singles:
-    """The section `singles`: networks that train alone, boxes and budgets of one `network`, a student with
-    and without its `teacher`, and who of them is compared with whom."""
+    """The section `singles`: networks that train alone, boxes and budgets of one `network`, and a student
+    with and without its `teacher`."""
 
     seeds: list[int]
     networks: list[str]
@@ -17,13 +17,31 @@ class Singles:
     budgets: list[str]
     teacher: str
     student: str
-    rivals: list[list[str]]
 
-    def __post_init__(self):
-        rows = [*self.networks, "untaught", "taught"]  # which keep their answers
-        for pair in self.rivals:
-            if len(pair) != 2 or not {*pair} <= {*rows}:
-                raise ValueError(f"rivals: {pair} is no pair of {', '.join(rows)}")
+    def tables(self):
+        """Title -> rows."""
+        return {
+            "Networks": self.networks,
+            "Boxes": [f"boxes_{each}" for each in self.boxes],
+            "Delayed updates": [self.network, *self.budgets],
+            "Taught by a teacher that is told the answer": ["untaught", "taught"],
+        }
+
+    def rows(self):
+        return [*dict.fromkeys(row for rows in self.tables().values() for row in rows)]
+
+
+def ensembles(sizes):
+    """The rows of ensembles; one network has no others to vote with."""
+    return [f"{size} {how}" for size in sizes for how in HOW if size > 1 or how == "mean"]
+
+
+def paired(rivals, rows):
+    """Refuse a pair of who is not compared."""
+    for pair in rivals:
+        if len(pair) != 2 or not {*pair} <= {*rows}:
+            raise ValueError(f"rivals: {pair} is no pair of {', '.join(rows)}")
+    return rivals
 
 
 def compared(found, rivals):
