@@ -9,8 +9,10 @@ import shutil
 import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
+import psutil
 import pytest
 import yaml
 from dvc.schema import COMPILED_LOCKFILE_SCHEMA
@@ -249,3 +251,51 @@ def test_reproduce_begins_with_it(tmp_path):
         "dvc.lock: cut short, as by a kill; moved to scratch/dvc.lock.broken, and git holds none"
         in done.stdout
     )
+
+
+def test_an_experiment_that_was_killed_in_the_queue_is_a_failed_one_and_the_others_go_on(
+    small, tmp_path, capsys, monkeypatch
+):
+    folder, hold, began = tmp_path / "queue", tmp_path / "hold", tmp_path / "began"
+    shutil.copytree(small, folder)
+    held = f"cmd: echo $$ >> {began} && while [ -e {hold} ]; do sleep 0.1; done && echo 1 > one"
+    (folder / "dvc.yaml").write_text(PIPELINE.replace("cmd: echo one >> ran && echo 1 > one", held))
+
+    def dvc(*words):
+        env = environment(GIT_AUTHOR_NAME="a", GIT_AUTHOR_EMAIL="a@localhost", GIT_COMMITTER_NAME="a")
+        env |= {"GIT_COMMITTER_EMAIL": "a@localhost"}
+        said = subprocess.run(words, cwd=folder, env=env, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
+        assert not said.returncode, words
+        return said.stdout.decode()
+
+    def status():
+        return [line.split()[-1] for line in dvc("dvc", "queue", "status").splitlines() if "M " in line]
+
+    for words in ("git add .", "git commit -qm all", *(f"dvc exp run --queue -S seed={i}" for i in (1, 2))):
+        dvc(*words.split())
+    hold.touch()
+    subprocess.run(["dvc", "queue", "start"], cwd=folder, env=environment(), stdout=subprocess.DEVNULL)
+    until(began.exists)
+    for process in psutil.process_iter(["cwd"]):
+        if (process.info["cwd"] or "").startswith(str(folder)):
+            process.kill()
+    assert status() == ["Running", "Queued"]
+    monkeypatch.chdir(folder)
+    heal.heal()
+    assert (
+        ": an experiment of the queue, killed while it ran; marked as failed; queue"
+        in capsys.readouterr().out
+    )
+    assert status() == ["Queued", "Failed"]
+    hold.unlink()
+    subprocess.run(["dvc", "queue", "start"], cwd=folder, env=environment(), stdout=subprocess.DEVNULL)
+    until(lambda: sorted(status()) == ["Failed", "Success"])
+    heal.heal()
+    assert capsys.readouterr().out == ""
+
+
+def until(true):
+    deadline = time.monotonic() + 60
+    while not true():
+        assert time.monotonic() < deadline
+        time.sleep(0.2)

@@ -4,9 +4,9 @@ Mend what a killed DVC leaves behind and cannot read again: a dvc.lock cut short
 writes what (rwlock) cut short, or full of the dead, and an empty folder of the run-cache. `./reproduce`
 begins with it. After a kill of `dvc repro` or of a queue, run it before the next `dvc` command. It mends only
 files that have not changed for a while, and only if no DVC of the register lives. The broken lock stays in
-scratch/.
+scratch/. An experiment of the queue that was killed while it ran, and runs on for DVC, becomes a failed one.
 
-reads   FOLDER/dvc.lock, and what git holds of it; .dvc/tmp/rwlock, the run-cache
+reads   FOLDER/dvc.lock, and what git holds of it; .dvc/tmp/rwlock, the run-cache, .dvc/tmp/exps/run
 writes  the same, scratch/dvc.lock.broken, and a line about each; nothing if all is well
 """
 
@@ -40,6 +40,14 @@ def main(folder: str):
 
 def heal():
     """Mend what is broken here, with a line about each."""
+    files()
+    for name in abandoned():
+        killed = subprocess.run(["dvc", "queue", "kill", name], capture_output=True, text=True)
+        failed = f"not marked as failed: {killed.stderr.strip()}" if killed.returncode else "marked as failed"
+        print(f"{name}: an experiment of the queue, killed while it ran; {failed}; queue it again")
+
+
+def files():
     before = {path: state(path) for path in broken()}
     if not before or living():
         return
@@ -117,6 +125,17 @@ def valid(text):
     except (yaml.YAMLError, Invalid, ValueError, RecursionError):
         return MERGE in text
     return True
+
+
+def abandoned():
+    """Experiments of the queue that DVC takes for running, though their process is dead."""
+    own, found = home(), []
+    for path in own.glob("tmp/exps/run/*/*.json") if own else ():
+        process = json.loads(path.read_text())
+        ran = {"pid": process["pid"], "cmd": "dvc exp exec-run"}
+        if process["returncode"] is None and not runs(ran):
+            found.append(json.loads(path.with_suffix(".run").read_text())["name"])
+    return found
 
 
 def state(path):
