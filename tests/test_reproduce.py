@@ -116,17 +116,21 @@ def test_each_stage_has_a_line_and_advice_of_dvc_has_none(folder, monkeypatch, c
     assert re.fullmatch(r"\[ 1/5\] a  \(4[0-5] s left\)", said[0])
 
 
-def test_what_is_left_is_training_at_the_pace_until_now_and_the_usual_time_of_the_rest(folder, monkeypatch):
+def test_what_is_left_is_training_at_the_pace_until_now_and_what_the_rest_of_a_kind_took(folder, monkeypatch):
     """b trained for 10 s when it was committed, c for 20."""
     monkeypatch.chdir(folder)
     one, two = work(folder, 1), work(folder, 2)
     assert one.left() == "  (45 s left)" and two.left() == "  (22 s left)"
     one.took |= {"a": 8.0, "c": 40.0}
-    assert one.left() == "  (36 s left)"
+    assert one.left() == "  (30 s left)"  # 20 for b, and 5 for d and for track, of whose kind none has run
     one.took |= {"b": 20.0, "d": 2.0}
     assert one.left() == "  (5 s left)"
     one.took["track"] = 1.0
     assert one.left() == ""
+    names = ["features", "evaluate@1", "evaluate@2", "evaluate@3"]
+    three = reproduce.Work({name: {"cmd": "x"} for name in names}, dict.fromkeys(names, set()), 1)
+    three.took |= {"features": 300.0, "evaluate@1": 8.0}
+    assert three.left() == "  (16 s left)"
 
 
 def test_a_stage_that_dvc_passes_over_is_said_and_did_not_run(folder, monkeypatch, capsys):
@@ -145,7 +149,8 @@ def test_what_did_not_run_is_shown_in_mlflow(folder, monkeypatch, capfd):
     (folder / "stages/track.py").write_text("print('in MLflow')")
     made, track = {"cmd": "python -m stages.a", "outs": ["a.txt"]}, {"cmd": "python -m stages.track"}
     reproduce.show({"a": made, "track": track})
-    assert capfd.readouterr().out == "in MLflow\n"
+    said = "track: runs here too, for MLflow has a database of its own\nin MLflow\n"
+    assert capfd.readouterr().out == said
     reproduce.show({"a": made})
     assert capfd.readouterr().out == ""
     (folder / "stages/track.py").write_text("raise SystemExit(1)")

@@ -13,11 +13,13 @@ def files(**more):
     each = {"overall": 60.0}
     single = {"parameters": 7, "select": each, "report": each}
     routed = {"multiplications": {"convolutions": 3e6, "gates": 1e6}, "flops": 1.2e7, "effective": [2.0, 4.0]}
+    routed["used"] = [[[0.0, 1.0], [], [0.5, 0.5]], [[0.25, 1.0], [], [0.25, 1.0]]]
     return {
         "singles/a-s0": single,
         "singles/a-s1": single | {"report": {"overall": 64.0}},
         "routing/singles/a-s0": routed,
-        "routing/singles/a-s1": routed | {"effective": [3.0, 3.0]},
+        "routing/singles/a-s1": routed
+        | {"effective": [3.0, 3.0], "used": [[[1.0, 0.0], [], [1.0, 0.0]], [[0.25, 1.0], [], [0.25, 1.0]]]},
     } | more
 
 
@@ -29,20 +31,21 @@ def test_a_row_is_the_mean_over_seeds_with_the_costs_of_the_first():
     row = sparse.row("a", [0, 1], files().__getitem__, beside)
     assert row["report"] == {"mean": 62.0, "std": pytest.approx(8**0.5)}
     assert (row["n"], row["convolutions"], row["gates"], row["effective"]) == (2, 3e6, 1e6, 3.0)
+    assert (row["least_used"], row["most_used"]) == (0.25, 1.0)  # of 0.625 and 0.375, and of 0.25 and 1
     broken = files(**{"singles/a-s1": {"parameters": 7, "select": {"overall": 1.0}, "report": {}}})
     with pytest.raises(ValueError, match="metrics/singles/a-s1.json: report.overall: found None"):
         sparse.row("a", [0, 1], broken.__getitem__, beside)
 
 
 def test_the_table_as_a_person_reads_it():
-    plain = files(**{"routing/singles/a-s0": files()["routing/singles/a-s0"] | {"effective": []}})
+    plain = files(**{"routing/singles/a-s0": files()["routing/singles/a-s0"] | {"effective": [], "used": []}})
     rows = {"k_3": sparse.row("a", [0, 1], files().__getitem__, beside)}
     rows["plain"] = sparse.row("a", [0], plain.__getitem__, beside)
     rows["question_only"] = {"n": 1, "report": {"mean": 40.0, "std": None}}
     assert sparse.trained(rows).splitlines()[2:] == [
-        "| k 3 | **62.00 ± 2.83** | 3.00 | 1.00 | 12.00 | 3.0 | 2.0 | 30.0 |",
-        "| plain | 60.00 | 3.00 | 1.00 | 12.00 | all | 2.0 | 30.0 |",
-        "| question only | 40.00 |  |  |  |  |  |  |",
+        "| k 3 | **62.00 ± 2.83** | 3.00 | 1.00 | 12.00 | 3.0 | 25 to 100 | 2.0 | 30.0 |",
+        "| plain | 60.00 | 3.00 | 1.00 | 12.00 | all | all | 2.0 | 30.0 |",
+        "| question only | 40.00 |  |  |  |  |  |  |  |",
     ]
 
 
@@ -67,15 +70,16 @@ def test_published_figures_stand_beside_ours(tmp_path):
     path = tmp_path / "published.csv"
     path.write_text("network,active,FLOPs,accuracy\nbig,8,45.94e9,51.28\n")
     found = {"parameters": 2e6, "multiplications": {"convolutions": 5e6, "gates": 1e6}, "flops": 2e9}
+    took = {"0": 1.0, "8": 2.0, "16": 3.0}
     table = sparse.costs(
         {"big": {"16": found, "8": found, "0": found}},
-        {"big": {"0": 1.0, "8": 2.0, "16": 3.0}},
+        {"big": {active: {"latency_1_ms": one, "latency_64_ms": 9.0} for active, one in took.items()}},
         sparse.published(path),
     )
     assert table.splitlines()[2:] == [
-        "| big | all, no gates | 2.0 | 5.0 | 1.0 | 2,000.0 | 1.0 |  |  |",
-        "| big | 16 | 2.0 | 5.0 | 1.0 | 2,000.0 | 3.0 |  |  |",
-        "| big | 8 | 2.0 | 5.0 | 1.0 | 2,000.0 | 2.0 | 45.94e9 | 51.28 |",
+        "| big | all, no gates | 2.0 | 5.0 | 1.0 | 2,000.0 | 1.0 | 9.0 |  |  |",
+        "| big | 16 | 2.0 | 5.0 | 1.0 | 2,000.0 | 3.0 | 9.0 |  |  |",
+        "| big | 8 | 2.0 | 5.0 | 1.0 | 2,000.0 | 2.0 | 9.0 | 45.94e9 | 51.28 |",
     ]
     assert sparse.published(tmp_path / "none.csv") == {}
     path.write_text("network,active,FLOPs,accuracy\nbig,8\n")

@@ -1,57 +1,29 @@
-"""The stages that only VQA v2 has, at smoke scale: what they write, from what they say that they read.
-
-They run as dvc.yaml says, one after the other in one process, each with modules of its own.
-"""
+"""The stages that only VQA v2 has, at smoke scale: what they write, from what they say that they read."""
 
 import functools
 import json
-import os
 import shutil
 import sys
-from hashlib import md5
 
 import numpy as np
 import pytest
 import torch
-import yaml
 from safetensors.torch import load_file, save_file
 
 from specialists import data as prepared
 from specialists.answers.ensemble import answers
 from specialists.base.runtime import HAS_BF16
-from specialists.tracking import code, pipeline
 from stages import votes
 from stages.told import Told
 from tests.conftest import ROOT, run
+from tests.smoke import as_recorded, asked, declares, follow, read
 from tools import small
 
 FOLDER = ROOT / "pipelines/vqa2"
-SOURCES = f"{ROOT}/stages/", f"{ROOT}/specialists/"
 KINDS = """
 stand_in features base generalize evaluate_generalists specialize evaluate distill evaluate_student report
 question specialties single boxes budget told taught untaught more votes official mixed tactics slides
 """.split()
-RUNNER = """
-import json, multiprocessing, os, runpy, sys
-for folder, name, module, *words in json.load(open(sys.argv[1])):
-    for each in [each for each in sys.modules if each.split(".")[0] in ("stages", "specialists")]:
-        del sys.modules[each]
-    os.chdir(folder)
-    sys.argv = [module, *words]
-    runpy.run_module(module, run_name="__main__", alter_sys=True)
-    files = [getattr(each, "__file__", None) for each in list(sys.modules.values())]
-    with open(f"{name}.loaded", "w") as file:
-        json.dump([files, [*sys.modules["specialists.base.params"].seen()]], file)
-"""
-
-
-def asked(folder, params, kinds):
-    """Stage -> it and the line of the runner, in the order of `kinds`."""
-    (folder / "params.yaml").write_text(yaml.safe_dump(params))
-    stages = pipeline.resolved(pipeline.stages(FOLDER / "dvc.yaml"), params)
-    chosen = {name: stage for name, stage in stages.items() if name.split("@")[0] in kinds}
-    ordered = sorted(chosen, key=lambda name: kinds.index(name.split("@")[0]))
-    return {name: (chosen[name], [str(folder), name, *chosen[name]["cmd"].split()[2:]]) for name in ordered}
 
 
 @pytest.fixture(scope="module")
@@ -59,7 +31,7 @@ def ran(tmp_path_factory):
     """Folders in which they ran: as always; without boxes; in fast mode."""
     whole, blind, fast = (tmp_path_factory.mktemp(name) for name in ("whole", "blind", "fast"))
     params = small.overlaid(FOLDER)
-    stages = asked(whole, params, KINDS)
+    stages = asked(FOLDER, whole, params, KINDS)
     for published in ("slides.csv", "paper.csv"):
         (whole / published).write_text((FOLDER / published).read_text())
     away = {"format": "vqa2_questions", "root": "asked"}
@@ -68,52 +40,26 @@ def ran(tmp_path_factory):
         "singles": params["singles"] | {"networks": ["question_only"]},
     }
     lines = [line for _, line in stages.values()]
-    lines += [line for _, line in asked(blind, alone, ["features", "single"]).values()]
+    lines += [line for _, line in asked(FOLDER, blind, alone, ["features", "single"]).values()]
     (blind / "asked").mkdir()
     for split in ("train2014", "val2014"):
         for name in (f"v2_OpenEnded_mscoco_{split}_questions.json", f"v2_mscoco_{split}_annotations.json"):
             (blind / "asked" / name).symlink_to(whole / "data/stand_in" / name)
     quick = params | {"compute": params["compute"] | {"mode": "fast"}}
-    lines += [line for _, line in asked(fast, quick, ["mixed"]).values()]
+    lines += [line for _, line in asked(FOLDER, fast, quick, ["mixed"]).values()]
     (fast / "data").symlink_to(whole / "data")
-    (whole / "lines.json").write_text(json.dumps(lines))
-    run(whole, sys.executable, "-c", RUNNER, "lines.json", PYTHONPATH=str(ROOT))
+    follow(whole, lines)
     return whole, blind, fast, {name: stage for name, (stage, _) in stages.items()}
-
-
-def read(path):
-    return json.loads(path.read_text())
 
 
 def test_each_declares_the_code_it_loads_and_the_params_it_reads(ran):
     whole, *_, stages = ran
-    lists = code.lists(ROOT, small.overlaid(FOLDER))
-    for name in {name.split("@")[0]: name for name in stages}.values():  # IE does not load its own file
-        stage = stages[name]
-        files, sections = read(whole / f"{name}.loaded")
-        inside = {os.path.relpath(file, ROOT) for file in files if file and file.startswith(SOURCES)}
-        loaded = {path for path in inside if code.meaning((ROOT / path).read_text())} - code.HARMLESS
-        named = pipeline.listed(pipeline.paths(stage)["deps"])
-        own = f"{stage['cmd'].split()[2].replace('.', '/')}.py"
-        wanted = set().union(*(lists[each][1] for each in named))
-        assert (loaded | {own}) ^ wanted == set(), name
-        params = {*stage["params"]}
-        assert all(any(f"{s}.".startswith(f"{p}.") for p in params) for s in sections), (name, sections)
-        params.discard("compute")  # its mode is read in stages/__init__.py
-        assert all(any(f"{s}.".startswith(f"{p}.") for s in sections) for p in params), (name, sections)
+    declares(whole, stages, small.overlaid(FOLDER))
 
 
 def test_they_write_what_they_declare_with_the_bits_that_were_recorded_on_another_machine(ran):
     whole, *_, stages = ran
-    lines = (ROOT / small.RECORDS / "vqa2.md5").read_text().splitlines()
-    recorded = dict(reversed(line.split("  ")) for line in lines)
-    made = {path for stage in stages.values() for path in pipeline.paths(stage)["outs"]}
-    assert all((whole / path).exists() for path in made)
-    files = [path for path in sorted(made & recorded.keys()) if (whole / path).is_file()]
-    assert len(files) > 80
-    differ = [path for path in files if md5((whole / path).read_bytes()).hexdigest() != recorded[path]]
-    hint = "if they were meant to change, python -m tools.small pipelines/vqa2 --record writes them down anew"
-    assert not differ, f"the first is {differ[0]}; {hint}"
+    as_recorded(whole, stages, FOLDER, least=80)
 
 
 def test_a_network_without_boxes_learns_what_one_that_does_not_look_learns_beside_them(ran):

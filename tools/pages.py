@@ -21,6 +21,7 @@ from specialists.base.params import load
 from specialists.tables.rows import cell
 from specialists.tracking import pipeline
 from tools import candidates, files, gains, scales
+from tools.reproduce import duration
 
 WHAT = r"metrics/(table|slides|sparse|specialties/\w+)\.md|gains|candidates|files"
 OWN = {"gains": gains, "candidates": candidates, "files": files}
@@ -93,15 +94,14 @@ def linked(root, folder):
 
 
 def origin(folder):
-    """The machines that computed the numbers of a pipeline, and the time of stages that train or measure."""
-    ran = [
-        read_json(path) for path in folder.glob("metrics/environment/**/*.json") if path.name != "bench.json"
-    ]
+    """The machines that computed the numbers of a table, and the time of stages that train or measure."""
+    records = folder.glob("metrics/environment/**/*.json")
+    ran = [read_json(path) for path in records if path.name not in ("bench.json", "cell.json")]
     if not ran:
         return ""
     machines = sorted({machine(each) for each in ran})
-    hours = sum(each["wall_seconds"] for each in ran) / 3600
-    return f"\nComputed on {' and '.join(machines)}: {hours:.1f} hours of one thread, mostly training.\n"
+    took = duration(sum(each["wall_seconds"] for each in ran))
+    return f"\nComputed on {' and '.join(machines)}. Training and measuring took one thread {took}.\n"
 
 
 def machine(environment):

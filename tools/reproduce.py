@@ -33,7 +33,7 @@ NOT_RUN = {"is cached - skipping run": ": from DVC cache", "didn't change": ": n
 SILENT = re.compile("$|> python -m |(Updating|Generating) lock|Use `dvc push`|Data and pipelines are")
 ADVICE = "To track the changes with git, run:"  # and what DVC says after it
 TIMED = ("cost", "mixed", "published", "routing")  # stages that measure time
-USUAL = 5.0  # seconds of a stage that does not train, until some have run
+USUAL = 5.0  # seconds of a stage that does not train, until one of its kind has run
 STAND_IN = "data/stand_in"
 NAMED = 4  # files that differ, in the last line
 
@@ -52,7 +52,8 @@ def main(folder: str):
     readable()
     root = load().get("data", {}).get("root", STAND_IN)
     if root != STAND_IN and not Path(root).exists():
-        raise ValueError(f"data.root: {root!r}: not found, as seen from {folder}; {STAND_IN} is made here")
+        fetch = f"{STAND_IN} is made here, others are yours to fetch: see the table's page in docs/"
+        raise ValueError(f"data.root: {root!r}: not found, as seen from {folder}; {fetch}")
     stages = pipeline.resolved(pipeline.stages("dvc.yaml"), load())
     before = pipeline.sources({name: pipeline.paths(stage) for name, stage in stages.items()})
     heal.wait()
@@ -79,6 +80,7 @@ def show(stages):
     """Run those without outputs, which write to MLflow: empty in a fresh clone, where DVC does nothing."""
     for name, stage in stages.items():
         if not pipeline.paths(stage)["outs"]:
+            print(f"{name}: runs here too, for MLflow has a database of its own", flush=True)
             if subprocess.run([sys.executable, *stage["cmd"].split()[1:]]).returncode:
                 raise ValueError(f"{name}: failed, see above")
 
@@ -166,12 +168,16 @@ class Work:
 
     def left(self):
         """How much time is left: training takes as long as when it was committed, at the pace until now, and
-        any other stage the median of such stages until now."""
+        any other stage the median of its kind until now."""
         known = [name for name in self.took if self.recorded[name]]
         pace = sum(map(self.took.get, known)) / sum(map(self.recorded.get, known)) if known else 1.0
-        usual = median([self.took[name] for name in self.took.keys() - known] or [USUAL])
+        kinds = {}
+        for name in self.took.keys() - known:
+            kinds.setdefault(kind(name), []).append(self.took[name])
         ahead = {
-            name: pace * seconds or usual for name, seconds in self.recorded.items() if name not in self.took
+            name: pace * seconds or median(kinds.get(kind(name), [USUAL]))
+            for name, seconds in self.recorded.items()
+            if name not in self.took
         }
         begun = sum(min(self.elapsed(name), ahead.get(name, 0)) for name in [*self.running])
         left = (sum(ahead.values()) - begun) / self.jobs
@@ -196,8 +202,12 @@ class Work:
         sys.stdout.flush()
 
 
+def kind(name):
+    return name.partition("@")[0]
+
+
 def timed(name):
-    return name.split("@")[0] in TIMED
+    return kind(name) in TIMED
 
 
 def recorded(stage):

@@ -18,6 +18,8 @@ from specialists.tracking import pipeline
 from specialists.tracking.cells import flat
 from tools.revisions import experiments, table
 
+CELL = ("network", "method", "k")
+
 
 def main(*, row: str = "cell"):
     made = experiments(output("git", "rev-parse", "HEAD").strip())
@@ -63,10 +65,14 @@ def markdown(params, rows):
 
 
 def varying(trees):
-    """The params that are not the same everywhere, but for the seed, in the order of the file."""
+    """The params that are not the same everywhere, but for the seed, in the order of the file.
+
+    Where all are the same, as in a single experiment, those that name its cell.
+    """
     trees = list(trees)
     keys = dict.fromkeys(key for tree in trees for key in tree)
-    return [key for key in keys if key != "seed" and len({str(tree.get(key)) for tree in trees}) > 1]
+    differ = [key for key in keys if key != "seed" and len({str(tree.get(key)) for tree in trees}) > 1]
+    return differ or [key for key in CELL if key in keys]
 
 
 def pooled(group, split, number):

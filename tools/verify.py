@@ -66,7 +66,7 @@ def total(stages, lines, found):
     after = [name for name in stages if sources[name] & stale and name not in stale]
     return (
         f"{len(stages)} stages, {found} differences"
-        + (f"; {len(since)} computed by code of {', '.join(commits())}, accepted since" if since else "")
+        + (f"; {len(since)} by older code, proved equal (docs/code.md)" if since else "")
         + (f"; stale with them: {', '.join(after)}" if after else "")
     )
 
@@ -266,12 +266,6 @@ def accepted():
     """The lists that name older code, for which today's was accepted."""
     old = code.accepted(root := read("code", str), code.here(root))
     return {f"code/{name}.txt" for name, (new, _) in (_lists() if old else {}).items() if (name, new) in old}
-
-
-def commits():
-    """Commits whose code was proved equal to today's."""
-    root = read("code", str)
-    return sorted({commit for *_, commit in code.proofs(root, code.here(root))})
 
 
 @cache

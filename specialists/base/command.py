@@ -3,6 +3,7 @@
 import ast
 import inspect
 import os
+import re
 import shutil
 import stat
 import subprocess
@@ -80,15 +81,16 @@ def readable(folder="."):
 
 
 def listed(package):
-    """A line for each module of a package that is a command: its name, and how its docstring begins."""
+    """Each module of a package that is a command: its name, and how its docstring begins."""
     lines, width = [], shutil.get_terminal_size().columns
     for path in sorted(package.glob("[!_]*.py")):
         usage, _, text = ast.get_docstring(ast.parse(path.read_text())).partition("\n\n")
         command = f"python -m {package.name}.{path.stem}"
         if usage.startswith(command):
             text = usage.removeprefix(f"{command}: ") if usage.startswith(f"{command}:") else text
-            short = textwrap.shorten(text, max(width - NAMES, 40), placeholder=" ...")
-            lines.append(f"{path.stem:<{NAMES}}{short}")
+            sentence = " ".join(re.split(r"[.?](?=\s+[A-Z`])|[:;]\s", text, maxsplit=1)[0].split())
+            wrapped = textwrap.wrap(sentence, max(width - NAMES, 40), subsequent_indent=" " * NAMES)
+            lines.append(f"{path.stem:<{NAMES}}" + "\n".join(wrapped).rstrip("."))
     return "\n".join([*lines, "", f"python -m {package.name}.NAME --help says more"])
 
 

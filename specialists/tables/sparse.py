@@ -1,6 +1,6 @@
 """From networks whose groups are chosen to the tables and figures of Pahuja et al. (2019), beside theirs.
 
-G groups, X families
+P gates, G groups, S seeds, X families
 """
 
 from dataclasses import dataclass
@@ -51,12 +51,21 @@ def row(name, seeds, read, beside):
     found["flops"] = number(place, routed[0], "flops")
     effective = [value for each in routed for value in each["effective"]]
     found["effective"] = float(np.mean(effective)) if effective else None
+    share_SPG = [[shares(used_XG) for used_XG in each["used"]] for each in routed]
+    share_PG = np.mean(share_SPG, axis=0)
+    found |= {"least_used": share_PG.min().item(), "most_used": share_PG.max().item()} if effective else {}
     return found | beside(f"routing/singles/{files[0]}")["latency"]
+
+
+def shares(used_XG):
+    """The share of the questions for which each group works: the mean over the families that were asked."""
+    return np.mean([share_G for share_G in used_XG if share_G], axis=0)
 
 
 def trained(rows):
     """The table of what was trained; bold is the best."""
-    heads = ["", "top-1", "convolutions", "gates", "FLOPs in all", "groups at work", "ms, 1", "ms, 64"]
+    heads = ["", "top-1", "convolutions", "gates", "FLOPs in all", "groups at work", "a group works for, %"]
+    heads += ["ms, 1", "ms, 64"]
     lines = [f"| {' | '.join(heads)} |", "|" + "---|" * len(heads)]
     best = max(each["report"]["mean"] for each in rows.values())
     for name, each in rows.items():
@@ -64,7 +73,11 @@ def trained(rows):
         words = [name.replace("_", " "), f"**{top1}**" if each["report"]["mean"] == best else top1]
         if "flops" in each:
             words += [f"{each[cost] / MILLION:.2f}" for cost in (*COSTS, "flops")]
-            words += ["all" if each["effective"] is None else f"{each['effective']:.1f}"]
+            if each["effective"] is None:
+                words += ["all", "all"]
+            else:
+                used = (f"{100 * each[end]:.0f}" for end in ("least_used", "most_used"))
+                words += [f"{each['effective']:.1f}", " to ".join(used)]
             words += [f"{each[f'latency_{size}_ms']:.1f}" for size in (1, 64)]
         lines.append(f"| {' | '.join([*words, *[''] * (len(heads) - len(words))])} |")
     return "\n".join(lines) + "\n"
@@ -90,7 +103,7 @@ def published(path="published.csv"):
 
 def costs(rows, latency, paper):
     """The table of networks of the published sizes, whose weights are random."""
-    heads = ["network", "active", "parameters", "convolutions", "gates", "FLOPs in all", "ms"]
+    heads = ["network", "active", "parameters", "convolutions", "gates", "FLOPs in all", "ms, 1", "ms, 64"]
     heads += ["paper FLOPs", "paper accuracy"]
     lines = [f"| {' | '.join(heads)} |", "|" + "---|" * len(heads)]
     for network, each in rows.items():
@@ -99,7 +112,8 @@ def costs(rows, latency, paper):
             words = [network.replace("_", " "), "all, no gates" if active == "0" else active]
             words += [f"{found['parameters'] / MILLION:.1f}"]
             words += [f"{found['multiplications'][cost] / MILLION:,.1f}" for cost in COSTS]
-            words += [f"{found['flops'] / MILLION:,.1f}", f"{latency[network][active]:,.1f}"]
+            words += [f"{found['flops'] / MILLION:,.1f}"]
+            words += [f"{latency[network][active][f'latency_{size}_ms']:,.1f}" for size in (1, 64)]
             words += paper.get((network, active), ("", ""))
             lines.append(f"| {' | '.join(words)} |")
     return "\n".join(lines) + "\n"
