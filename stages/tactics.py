@@ -23,7 +23,7 @@ from specialists.tables.tactics import Singles, ensembles, paired
 def main():
     singles, data, gains = read("singles", Singles), prepared.load("data/features"), {}
     voting = ensembles(read("votes.sizes", list[int]))
-    rivals = paired(read("rivals", list[list[str]]), [*singles.rows(), *voting])
+    rivals = paired(read("rivals", list[list[str]]), singles.rows(), voting)
     kind_B = data.kinds(data.rows("report"))
     parts = {"overall": kind_B >= 0} | {name: kind_B == kind for kind, name in enumerate(data.kind_names)}
     right_SB = {

@@ -372,7 +372,7 @@ def test_as_many_stages_run_as_the_nodes_of_now_have_processors():
     placed = placing.Placed({}, {name: {"outs": []} for name in "abc"}, {}.fromkeys("abc", set()), (), ())
     for nodes, ready in (([True], "a"), ([True, True], "ab"), ([True, True, False], "ab"), ([], "a")):
         placed.ray = SimpleNamespace(nodes=lambda nodes=nodes: [*map(node, nodes)])
-        placed.alive()
+        placed.jobs = placing.processors_of(placed.alive())
         assert placed.ready([*"abc"], []) == [*ready]
     assert placed.ready([*"bc"], ["a", "lost with its node"]) == []
 

@@ -261,37 +261,53 @@ def test_an_experiment_that_was_killed_in_the_queue_is_a_failed_one_and_the_othe
     held = f"cmd: echo $$ >> {began} && while [ -e {hold} ]; do sleep 0.1; done && echo 1 > one"
     (folder / "dvc.yaml").write_text(PIPELINE.replace("cmd: echo one >> ran && echo 1 > one", held))
 
-    def dvc(*words):
+    def follow(words):
         env = environment(GIT_AUTHOR_NAME="a", GIT_AUTHOR_EMAIL="a@localhost", GIT_COMMITTER_NAME="a")
         env |= {"GIT_COMMITTER_EMAIL": "a@localhost"}
-        said = subprocess.run(words, cwd=folder, env=env, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
-        assert not said.returncode, words
-        return said.stdout.decode()
+        with open(tmp_path / "said", "w") as said:  # a pipe stays open as long as the workers live
+            subprocess.run(
+                words.split(), cwd=folder, env=env, stdout=said, stderr=subprocess.DEVNULL, check=True
+            )
+        return Path(said.name).read_text()
 
     def status():
-        return [line.split()[-1] for line in dvc("dvc", "queue", "status").splitlines() if "M " in line]
+        words = [line.split()[-1] for line in follow("dvc queue status").splitlines() if line]
+        return sorted(word for word in words if word in ("Queued", "Running", "Failed", "Success"))
+
+    def kill(*commands):
+        for process in psutil.process_iter(["cwd", "cmdline"]):
+            inside = (process.info["cwd"] or "").startswith(str(folder)) and process.pid != os.getpid()
+            if inside and (not commands or {*commands} & {*process.info["cmdline"]}):
+                process.kill()
 
     for words in ("git add .", "git commit -qm all", *(f"dvc exp run --queue -S seed={i}" for i in (1, 2))):
-        dvc(*words.split())
+        follow(words)
     hold.touch()
-    subprocess.run(["dvc", "queue", "start"], cwd=folder, env=environment(), stdout=subprocess.DEVNULL)
-    until(began.exists)
-    for process in psutil.process_iter(["cwd"]):
-        if (process.info["cwd"] or "").startswith(str(folder)):
-            process.kill()
-    assert status() == ["Running", "Queued"]
-    monkeypatch.chdir(folder)
-    heal.heal()
-    assert (
-        ": an experiment of the queue, killed while it ran; marked as failed; queue"
-        in capsys.readouterr().out
-    )
-    assert status() == ["Queued", "Failed"]
-    hold.unlink()
-    subprocess.run(["dvc", "queue", "start"], cwd=folder, env=environment(), stdout=subprocess.DEVNULL)
-    until(lambda: sorted(status()) == ["Failed", "Success"])
-    heal.heal()
-    assert capsys.readouterr().out == ""
+    stranger = subprocess.Popen(["sleep", "600"], start_new_session=True)
+    try:
+        follow("dvc queue start")
+        until(began.exists)
+        kill("queue-worker", "start")  # first, or it would note that the others are dead
+        kill()
+        assert status() == ["Queued", "Running"]
+        (record,) = (folder / ".dvc/tmp/exps/run").glob("*/*.json")
+        record.write_text(json.dumps(json.loads(record.read_text()) | {"pid": stranger.pid}))
+        monkeypatch.chdir(folder)
+        heal.heal()
+        assert stranger.poll() is None
+        said = f"{record.stem[:7]}: an experiment of the queue, killed while it ran; marked as failed; queue"
+        assert said in capsys.readouterr().out
+        assert status() == ["Failed", "Queued"]
+        hold.unlink()
+        follow("dvc queue start")
+        until(lambda: status() == ["Failed", "Success"])
+        heal.heal()
+        assert capsys.readouterr().out == ""
+    finally:
+        stranger.kill()
+        stranger.wait()
+        hold.unlink(missing_ok=True)
+        kill()
 
 
 def until(true):

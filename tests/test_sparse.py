@@ -31,7 +31,7 @@ def test_a_row_is_the_mean_over_seeds_with_the_costs_of_the_first():
     row = sparse.row("a", [0, 1], files().__getitem__, beside)
     assert row["report"] == {"mean": 62.0, "std": pytest.approx(8**0.5)}
     assert (row["n"], row["convolutions"], row["gates"], row["effective"]) == (2, 3e6, 1e6, 3.0)
-    assert (row["least_used"], row["most_used"]) == (0.25, 1.0)  # of 0.625 and 0.375, and of 0.25 and 1
+    assert (row["least_used"], row["most_used"]) == (0.0, 1.0)  # of 0.25, 0.75, 1 and 0; of 0.25 and 1 twice
     broken = files(**{"singles/a-s1": {"parameters": 7, "select": {"overall": 1.0}, "report": {}}})
     with pytest.raises(ValueError, match="metrics/singles/a-s1.json: report.overall: found None"):
         sparse.row("a", [0, 1], broken.__getitem__, beside)
@@ -43,7 +43,7 @@ def test_the_table_as_a_person_reads_it():
     rows["plain"] = sparse.row("a", [0], plain.__getitem__, beside)
     rows["question_only"] = {"n": 1, "report": {"mean": 40.0, "std": None}}
     assert sparse.trained(rows).splitlines()[2:] == [
-        "| k 3 | **62.00 ± 2.83** | 3.00 | 1.00 | 12.00 | 3.0 | 25 to 100 | 2.0 | 30.0 |",
+        "| k 3 | **62.00 ± 2.83** | 3.00 | 1.00 | 12.00 | 3.0 | 0 to 100 | 2.0 | 30.0 |",
         "| plain | 60.00 | 3.00 | 1.00 | 12.00 | all | all | 2.0 | 30.0 |",
         "| question only | 40.00 |  |  |  |  |  |  |  |",
     ]

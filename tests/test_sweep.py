@@ -1,12 +1,13 @@
 """What a queue of experiments computed, in a table made by hand, and from git."""
 
 import json
+import sys
 from statistics import mean, stdev
 
 import pytest
 
 from specialists.tables.table import NUMBERS
-from tests.conftest import edit, run, tool
+from tests.conftest import ROOT, edit, run, tool
 from tools.sweep import markdown, varying
 
 
@@ -33,12 +34,17 @@ def test_lines_are_combinations_of_params_with_mean_and_deviation_over_seeds():
 def test_the_same_experiment_twice_counts_once_and_the_newer():
     params = {name: {"method": "ie", "seed": 0} for name in ("older", "newer")}
     told = markdown(params, {"older": row(1), "newer": row(2)}).splitlines()
-    assert told[2].startswith("| 2.00 | 2.00 | ") and told[2].endswith("| 1 |") and len(told) == 3
+    assert told[2].startswith("| ie | 2.00 | 2.00 | ") and told[2].endswith("| 1 |") and len(told) == 3
 
 
 def test_a_row_of_the_table_brings_its_own_seeds():
     told = markdown({"one": {"seed": 0}}, {"one": row(50, n=3, std=0.25)}).splitlines()
     assert told[2].startswith("| 50.00 ± 0.25 | ") and told[2].endswith("| 3 |")
+
+
+def test_where_nothing_varies_the_cell_is_named():
+    trees = [{"network": "san", "method": "ie", "k": 1, "seed": seed, "lr": 0.1} for seed in (0, 1)]
+    assert varying(trees) == varying(trees[:1]) == ["network", "method", "k"]
 
 
 def test_a_param_that_only_some_have_varies_and_the_seed_does_not():
@@ -70,9 +76,10 @@ def test_experiments_of_head_in_git(clone):
 
 
 @pytest.mark.parametrize("package", ["stages", "tools"])
-def test_a_package_lists_its_commands_a_line_each(finished, package):
-    told = run(finished, "python", "-m", package, COLUMNS="100").stdout.splitlines()
-    files = (finished / package).glob("[!_]*.py")
+def test_a_package_lists_its_commands_each_with_a_whole_sentence(package):
+    told = run(ROOT, sys.executable, "-m", package, COLUMNS="100").stdout.splitlines()
+    files = (ROOT / package).glob("[!_]*.py")
     names = {path.stem for path in files if "\n    run(main)\n" in path.read_text()}
-    assert {line.split()[0] for line in told[:-2]} == names
-    assert all(len(line) <= 100 and len(line.split()) > 3 for line in told[:-2])
+    assert {line.split()[0] for line in told[:-2] if line[0] != " "} == names
+    assert all(len(line) <= 100 and not line.endswith("...") for line in told[:-2])
+    assert all(len(line.split()) > 3 for line in told[:-2] if line[0] != " ")

@@ -12,7 +12,7 @@ import fcntl
 import os
 import shutil
 import time
-from contextlib import contextmanager, nullcontext, suppress
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 
 from dvc.cli import main as dvc
@@ -74,8 +74,7 @@ def alone(path):
 
 def compute(stage, kept):
     """Its outputs of before may be away; the run-cache holds no stage with outputs that git keeps."""
-    if taken := (kept / "dvc.lock").exists():
-        take(stage, kept)
+    taken = take(stage, kept)
     if dvc(["repro", "--single-item", "--no-run-cache", "--allow-missing", stage]):
         return "the stage"
     missing = [
@@ -89,24 +88,34 @@ def compute(stage, kept):
 
 
 def take(stage, kept):
-    """What was kept, with its entry: where nothing has changed since, DVC passes over the stage."""
-    shutil.copytree(kept / "files", ".", dirs_exist_ok=True)
-    entries = lock() | {stage: pipeline.stages(kept / "dvc.lock")[stage]}
-    dump_yaml("dvc.lock", {"schema": "2.0", "stages": entries})
+    """What was kept, with its entry: where nothing has changed since, DVC passes over the stage.
+
+    Whether it was all there; if not, the stage is computed again.
+    """
+    try:
+        entry = pipeline.stages(kept / "dvc.lock")[stage]
+        shutil.copytree(kept / "files", ".", dirs_exist_ok=True)
+    except (OSError, ValueError, KeyError):
+        return False
+    dump_yaml("dvc.lock", {"schema": "2.0", "stages": lock() | {stage: entry}})
+    return True
 
 
 def keep(stage, kept, metrics):
-    """What a stage wrote, where checkpoints are; the lock comes last, and without it the rest is nothing."""
-    shutil.rmtree(kept, ignore_errors=True)
+    """What a stage wrote, where checkpoints are, whole or not at all: they may have filled the disk."""
+    draft = kept.with_name(f".{stage}.{os.getpid()}")
     outs = [out["path"] for out in lock()[stage]["outs"]]
     written = [path for path, text in read(Path(), ["metrics"]).items() if metrics.get(path) != text]
-    with suppress(OSError):  # a full disk too: then the stage is computed again
+    try:
         for path in {*outs, *written}:
-            target = kept / "files" / path
-            target.parent.mkdir(parents=True, exist_ok=True)
+            (target := draft / "files" / path).parent.mkdir(parents=True, exist_ok=True)
             copy = shutil.copytree if Path(path).is_dir() else shutil.copy
             copy(path, target)
-        shutil.copy("dvc.lock", kept)
+        shutil.copy("dvc.lock", draft)
+        shutil.rmtree(kept, ignore_errors=True)
+        draft.rename(kept)
+    except OSError:
+        shutil.rmtree(draft, ignore_errors=True)
 
 
 def push(stage, before):

@@ -49,10 +49,10 @@ def main(*targets: str):
     os.environ |= {"PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}", "PYTHONPATH": str(top)}
     folder, kinds = str(Path.cwd().relative_to(top)), pipeline.stages("dvc.yaml")
     stages = pipeline.resolved(kinds, load())
-    committed(plan.sources(stages))
     with alone():
         heal.wait()
         heal.heal()
+        committed(plan.sources(stages))
         settings = plan.settings(".")
         for name in [name for name, stage in stages.items() if stage.get("always_changed")]:
             on_head(name)

@@ -41,10 +41,10 @@ def main(folder: str):
 def heal():
     """Mend what is broken here, with a line about each."""
     files()
-    for name in abandoned():
-        killed = subprocess.run(["dvc", "queue", "kill", name], capture_output=True, text=True)
-        failed = f"not marked as failed: {killed.stderr.strip()}" if killed.returncode else "marked as failed"
-        print(f"{name}: an experiment of the queue, killed while it ran; {failed}; queue it again")
+    if before := abandoned():
+        time.sleep(PATIENCE)
+        for path in before & abandoned():
+            print(failed(path))
 
 
 def files():
@@ -128,14 +128,22 @@ def valid(text):
 
 
 def abandoned():
-    """Experiments of the queue that DVC takes for running, though their process is dead."""
-    own, found = home(), []
+    """The records of experiments of the queue that DVC takes for running, though their process is dead."""
+    own, found = home(), set()
     for path in own.glob("tmp/exps/run/*/*.json") if own else ():
         process = json.loads(path.read_text())
-        ran = {"pid": process["pid"], "cmd": "dvc exp exec-run"}
-        if process["returncode"] is None and not runs(ran):
-            found.append(json.loads(path.with_suffix(".run").read_text())["name"])
+        if process["returncode"] is None and not runs({"pid": process["pid"], "cmd": "dvc exp exec-run"}):
+            found.add(path)
     return found
+
+
+def failed(path):
+    """What DVC notes itself of a process that it finds dead; else it would signal who has its number now."""
+    with replacing(path) as draft:
+        draft.write_text(json.dumps(json.loads(path.read_text()) | {"returncode": -1}))
+    killed = subprocess.run(["dvc", "queue", "kill", path.stem], capture_output=True, text=True)
+    marked = f"not marked as failed: {killed.stderr.strip()}" if killed.returncode else "marked as failed"
+    return f"{path.stem[:7]}: an experiment of the queue, killed while it ran; {marked}; queue it again"
 
 
 def state(path):

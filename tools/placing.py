@@ -139,6 +139,7 @@ class Placed(Work):
         ray.cloudpickle.register_pickle_by_value(nodes)
         self.ray = ray
         alive = self.alive()
+        self.jobs = processors_of(alive)
         for name, row in self.table.items():
             if not any(map(row.fit, alive)):
                 raise ValueError(f"cluster.yaml: {name}: no node of {where} has {row}")
@@ -160,15 +161,13 @@ class Placed(Work):
         self.ray.shutdown()
 
     def alive(self):
-        """The nodes of now, as some die and some join; as many stages run as they have processors."""
-        alive = [each for each in self.ray.nodes() if each["Alive"]]
-        self.jobs = max(1, int(sum(each["Resources"].get("CPU", 0) for each in alive)))
-        return alive
+        """The nodes of now: some die, some join."""
+        return [each for each in self.ray.nodes() if each["Alive"]]
 
     def do(self):
         waiting = self.queue()
         while True:
-            self.alive()
+            self.jobs = processors_of(self.alive())
             for name in [] if self.stopped else self.ready(waiting, [*self.running]):
                 waiting.remove(name)
                 self.begin(name)
@@ -245,6 +244,11 @@ class Placed(Work):
         """What runs where, as far as is known."""
         names = {each["NodeID"]: each["NodeName"] for each in self.ray.nodes()}
         return f"{name} on {names.get(node or self.places.get(name), 'no node yet')}"
+
+
+def processors_of(alive):
+    """How many stages run side by side; one at least, for that is a divisor."""
+    return max(1, int(sum(each["Resources"].get("CPU", 0) for each in alive)))
 
 
 def said_of(what, said):

@@ -168,7 +168,7 @@ class Work:
 
     def left(self):
         """How much time is left: training takes as long as when it was committed, at the pace until now, and
-        any other stage the median of its kind until now."""
+        any other stage the median of its kind until now, if there is one."""
         known = [name for name in self.took if self.recorded[name]]
         pace = sum(map(self.took.get, known)) / sum(map(self.recorded.get, known)) if known else 1.0
         kinds = {}

@@ -51,9 +51,8 @@ def row(name, seeds, read, beside):
     found["flops"] = number(place, routed[0], "flops")
     effective = [value for each in routed for value in each["effective"]]
     found["effective"] = float(np.mean(effective)) if effective else None
-    share_SPG = [[shares(used_XG) for used_XG in each["used"]] for each in routed]
-    share_PG = np.mean(share_SPG, axis=0)
-    found |= {"least_used": share_PG.min().item(), "most_used": share_PG.max().item()} if effective else {}
+    share_SPG = np.array([[shares(used_XG) for used_XG in each["used"]] for each in routed])
+    found |= {"least_used": share_SPG.min().item(), "most_used": share_SPG.max().item()} if effective else {}
     return found | beside(f"routing/singles/{files[0]}")["latency"]
 
 

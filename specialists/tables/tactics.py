@@ -36,11 +36,11 @@ def ensembles(sizes):
     return [f"{size} {how}" for size in sizes for how in HOW if size > 1 or how == "mean"]
 
 
-def paired(rivals, rows):
-    """Refuse a pair of who is not compared."""
+def paired(rivals, alone, voting):
+    """Refuse a pair of rows that are not compared: an ensemble has other seeds than a network alone."""
     for pair in rivals:
-        if len(pair) != 2 or not {*pair} <= {*rows}:
-            raise ValueError(f"rivals: {pair} is no pair of {', '.join(rows)}")
+        if len(pair) != 2 or not ({*pair} <= {*alone} or {*pair} <= {*voting}):
+            raise ValueError(f"rivals: {pair} is no pair of {', '.join(alone)}, or of {', '.join(voting)}")
     return rivals
 
 
