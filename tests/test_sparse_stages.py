@@ -11,7 +11,7 @@ KINDS = """
 stand_in features base generalize evaluate_generalists specialize evaluate distill evaluate_student report
 single routing rivals blind published sparse
 """.split()
-FEW = {"networks": ["plain", "k6", "drawn6"], "rivals": [["k6", "plain"], ["k6", "drawn6"]]}
+FEW = {"seeds": [0], "networks": ["plain", "k6", "drawn6"], "rivals": [["k6", "plain"], ["k6", "drawn6"]]}
 
 
 @pytest.fixture(scope="module")
@@ -37,7 +37,7 @@ def test_each_declares_the_code_it_loads_and_the_params_it_reads(ran, params):
 def test_they_write_what_they_declare_with_the_bits_that_were_recorded_on_another_machine(ran):
     place, stages = ran
     same = {name: stage for name, stage in stages.items() if name != "rivals"}  # which are fewer here
-    as_recorded(place, same, FOLDER, least=40)
+    as_recorded(place, same, FOLDER, least=25)
 
 
 def test_the_tables_hold_what_was_measured_apart(ran):
@@ -45,14 +45,14 @@ def test_the_tables_hold_what_was_measured_apart(ran):
     rows, page = read(place / "metrics/sparse.json"), (place / "metrics/sparse.md").read_text()
     assert {*rows} == {*FEW["networks"], "question_only"}
     for name in FEW["networks"]:
-        each = [read(place / f"metrics/singles/{name}-s{seed}.json")["report"]["overall"] for seed in (0, 1)]
-        assert rows[name]["report"]["mean"] == pytest.approx(sum(each) / 2)
+        single = read(place / f"metrics/singles/{name}-s0.json")
+        assert rows[name]["report"]["mean"] == single["report"]["overall"]
     gains = read(place / "metrics/rivals.json")["k6"]
     for other in ("plain", "drawn6"):
         difference = rows["k6"]["report"]["mean"] - rows[other]["report"]["mean"]
         assert gains[other]["gain"] == pytest.approx(difference, abs=2e-3)
     assert rows["drawn6"]["effective"] == 6 and rows["drawn6"]["gates"] == 0 < rows["k6"]["gates"]
-    assert 0 < rows["k6"]["least_used"] <= rows["k6"]["effective"] / 12 <= rows["k6"]["most_used"] <= 1
+    assert 0 <= rows["k6"]["least_used"] < rows["k6"]["effective"] / 12 < rows["k6"]["most_used"] <= 1
     costs = read(place / "metrics/published/relation_published.json")["6"]
     measured = read(place / "metrics/environment/published/relation_published.json")["latency"]["6"]
     times = " | ".join(f"{measured[f'latency_{size}_ms']:,.1f}" for size in (1, 64))
