@@ -77,9 +77,13 @@ def trained(rows):
             else:
                 used = (f"{100 * each[end]:.0f}" for end in ("least_used", "most_used"))
                 words += [f"{each['effective']:.1f}", " to ".join(used)]
-            words += [f"{each[f'latency_{size}_ms']:.1f}" for size in (1, 64)]
+            words += times(each)
         lines.append(f"| {' | '.join([*words, *[''] * (len(heads) - len(words))])} |")
     return "\n".join(lines) + "\n"
+
+
+def times(latency):
+    return [f"{latency[f'latency_{size}_ms']:,.1f}" for size in (1, 64)]
 
 
 def gains(compared):
@@ -111,8 +115,7 @@ def costs(rows, latency, paper):
             words = [network.replace("_", " "), "all, no gates" if active == "0" else active]
             words += [f"{found['parameters'] / MILLION:.1f}"]
             words += [f"{found['multiplications'][cost] / MILLION:,.1f}" for cost in COSTS]
-            words += [f"{found['flops'] / MILLION:,.1f}"]
-            words += [f"{latency[network][active][f'latency_{size}_ms']:,.1f}" for size in (1, 64)]
+            words += [f"{found['flops'] / MILLION:,.1f}", *times(latency[network][active])]
             words += paper.get((network, active), ("", ""))
             lines.append(f"| {' | '.join(words)} |")
     return "\n".join(lines) + "\n"
