@@ -43,7 +43,7 @@ def test_the_table_as_a_person_reads_it():
     rows["plain"] = sparse.row("a", [0], plain.__getitem__, beside)
     rows["question_only"] = {"n": 1, "report": {"mean": 40.0, "std": None}}
     assert sparse.trained(rows).splitlines()[2:] == [
-        "| k 3 | **62.00 ± 2.83** | 3.00 | 1.00 | 12.00 | 3.0 | 0 to 100 | 2.0 | 30.0 |",
+        "| k 3 | **62.00 ± 2.83** | 3.00 | 1.00 | 12.00 | 3.0 | 0% to 100% | 2.0 | 30.0 |",
         "| plain | 60.00 | 3.00 | 1.00 | 12.00 | all | all | 2.0 | 30.0 |",
         "| question only | 40.00 |  |  |  |  |  |  |  |",
     ]

@@ -63,7 +63,7 @@ def shares(used_XG):
 
 def trained(rows):
     """The table of what was trained; bold is the best."""
-    heads = ["", "top-1", "convolutions", "gates", "FLOPs in all", "groups at work", "a group works for, %"]
+    heads = ["", "top-1", "convolutions", "gates", "FLOPs in all", "groups at work", "a group works for"]
     heads += ["ms, 1", "ms, 64"]
     lines = [f"| {' | '.join(heads)} |", "|" + "---|" * len(heads)]
     best = max(each["report"]["mean"] for each in rows.values())
@@ -75,7 +75,7 @@ def trained(rows):
             if each["effective"] is None:
                 words += ["all", "all"]
             else:
-                used = (f"{100 * each[end]:.0f}" for end in ("least_used", "most_used"))
+                used = (f"{each[end]:.0%}" for end in ("least_used", "most_used"))
                 words += [f"{each['effective']:.1f}", " to ".join(used)]
             words += times(each)
         lines.append(f"| {' | '.join([*words, *[''] * (len(heads) - len(words))])} |")
