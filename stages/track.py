@@ -49,7 +49,7 @@ def main(*, history: bool = False):
             tables[parent] = now, sorted(Path("metrics").glob("*/*.png"))
         for parent, (each, pictures) in tables.items():
             store.summarize(parent, each.params, each.metrics, each.page, pictures)
-        print(f"in MLflow: {store.page(address)}")
+        print("in MLflow:", store.page(address).replace(", served by", "\nserved by"))
 
 
 def new(state):

@@ -77,13 +77,9 @@ def trained(rows):
             else:
                 used = (f"{each[end]:.0%}" for end in ("least_used", "most_used"))
                 words += [f"{each['effective']:.1f}", " to ".join(used)]
-            words += times(each)
+            words += [f"{each[f'latency_{size}_ms']:.1f}" for size in (1, 64)]
         lines.append(f"| {' | '.join([*words, *[''] * (len(heads) - len(words))])} |")
     return "\n".join(lines) + "\n"
-
-
-def times(latency):
-    return [f"{latency[f'latency_{size}_ms']:,.1f}" for size in (1, 64)]
 
 
 def gains(compared):
@@ -106,7 +102,7 @@ def published(path="published.csv"):
 
 def costs(rows, latency, paper):
     """The table of networks of the published sizes, whose weights are random."""
-    heads = ["network", "active", "parameters", "convolutions", "gates", "FLOPs in all", "ms, 1", "ms, 64"]
+    heads = ["network", "active", "parameters", "convolutions", "gates", "FLOPs in all", "ms"]
     heads += ["paper FLOPs", "paper accuracy"]
     lines = [f"| {' | '.join(heads)} |", "|" + "---|" * len(heads)]
     for network, each in rows.items():
@@ -115,7 +111,7 @@ def costs(rows, latency, paper):
             words = [network.replace("_", " "), "all, no gates" if active == "0" else active]
             words += [f"{found['parameters'] / MILLION:.1f}"]
             words += [f"{found['multiplications'][cost] / MILLION:,.1f}" for cost in COSTS]
-            words += [f"{found['flops'] / MILLION:,.1f}", *times(latency[network][active])]
+            words += [f"{found['flops'] / MILLION:,.1f}", f"{latency[network][active]:,.1f}"]
             words += paper.get((network, active), ("", ""))
             lines.append(f"| {' | '.join(words)} |")
     return "\n".join(lines) + "\n"

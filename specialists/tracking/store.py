@@ -97,12 +97,11 @@ class Store:
             self.known.setdefault(title, {})[each.info.run_id] = dict(each.data.tags)
 
     def page(self, address):
-        """How to see the cells, the best first: the command that serves them, and the address."""
+        """The address of the page with the cells, the best first, and the command that serves it."""
         cells = f"#/experiments/{self.id}/runs?viewStateShareKey=cells"
         if not address.startswith("sqlite:"):
             return f"{address}/{cells}"
-        mlflow = Path(sys.executable).with_name("mlflow")
-        return f"{mlflow} ui --backend-store-uri {address}\n           http://127.0.0.1:5000/{cells}"
+        return f"http://127.0.0.1:5000/{cells}, served by `mlflow ui --backend-store-uri {address}`"
 
     def _create(self):
         local = os.environ["MLFLOW_TRACKING_URI"].startswith("sqlite:")
