@@ -48,6 +48,7 @@ def heal():
 
 
 def files():
+    """Mend what DVC cannot read, if no DVC works and the file does not change."""
     before = {path: state(path) for path in broken()}
     if not before or living():
         return

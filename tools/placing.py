@@ -13,7 +13,7 @@ from specialists.base.files import replacing
 from specialists.base.params import load, read
 from specialists.tracking import pipeline
 from tools import nodes, plan
-from tools.reproduce import Work, processors
+from tools.reproduce import Work, kind, processors
 
 TABLE = Path(__file__).resolve().parents[1] / "cluster.yaml"
 LOGS = Path("scratch/cluster")
@@ -60,8 +60,8 @@ class Needs:
 
 
 def needs(name):
-    kind = name.partition("@")[0]
-    return read(kind if kind in load(TABLE) else "default", Needs, path=TABLE)
+    row = kind(name)
+    return read(row if row in load(TABLE) else "default", Needs, path=TABLE)
 
 
 def connect():
@@ -230,7 +230,7 @@ class Placed(Work):
             missing = sorted(self.before[name] & {*self.failed})
             self.say(f"not run: {name}, which needs {', '.join(missing)}" if missing else f"not run: {name}")
         if len(self.processors) > 1 and load()["compute"]["mode"] != "portable":
-            kinds = ", ".join(f"{kind} ({count} stages)" for kind, count in self.processors.items())
+            kinds = ", ".join(f"{one} ({count} stages)" for one, count in self.processors.items())
             self.say(
                 f"bits depend on the processor, and there were several: {kinds}; name one in cluster.yaml"
             )
