@@ -69,6 +69,7 @@ def reproduce(place, **kill):
     where = {"REPOSITORY": str(top(place)), "CHANGES": f"{top(place)}.changes", "COMMANDS": EVERY}
     paths = f"{ROOT / 'tests/killing'}:{top(place)}"
     where |= {"PYTHONPATH": paths, "PYTHONDONTWRITEBYTECODE": "1", "JOBS": "1", "TOLD": str(place)}
+    where |= {"SPARED": str(os.getpid())}
     words = [sys.executable, "-m", "tools.reproduce", "pipelines/toy"]
     held = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT, "text": True}
     return subprocess.Popen(words, cwd=top(place), env=environment(**where, **kill), **held)

@@ -70,15 +70,16 @@ def test_published_figures_stand_beside_ours(tmp_path):
     path = tmp_path / "published.csv"
     path.write_text("network,active,FLOPs,accuracy\nbig,8,45.94e9,51.28\n")
     found = {"parameters": 2e6, "multiplications": {"convolutions": 5e6, "gates": 1e6}, "flops": 2e9}
+    took = {"0": 1.0, "8": 2.0, "16": 3.0}
     table = sparse.costs(
         {"big": {"16": found, "8": found, "0": found}},
-        {"big": {"0": 1.0, "8": 2.0, "16": 3.0}},
+        {"big": {active: {"latency_1_ms": one, "latency_64_ms": 9.0} for active, one in took.items()}},
         sparse.published(path),
     )
     assert table.splitlines()[2:] == [
-        "| big | all, no gates | 2.0 | 5.0 | 1.0 | 2,000.0 | 1.0 |  |  |",
-        "| big | 16 | 2.0 | 5.0 | 1.0 | 2,000.0 | 3.0 |  |  |",
-        "| big | 8 | 2.0 | 5.0 | 1.0 | 2,000.0 | 2.0 | 45.94e9 | 51.28 |",
+        "| big | all, no gates | 2.0 | 5.0 | 1.0 | 2,000.0 | 1.0 | 9.0 |  |  |",
+        "| big | 16 | 2.0 | 5.0 | 1.0 | 2,000.0 | 3.0 | 9.0 |  |  |",
+        "| big | 8 | 2.0 | 5.0 | 1.0 | 2,000.0 | 2.0 | 9.0 | 45.94e9 | 51.28 |",
     ]
     assert sparse.published(tmp_path / "none.csv") == {}
     path.write_text("network,active,FLOPs,accuracy\nbig,8\n")

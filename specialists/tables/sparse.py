@@ -77,9 +77,13 @@ def trained(rows):
             else:
                 used = (f"{each[end]:.0%}" for end in ("least_used", "most_used"))
                 words += [f"{each['effective']:.1f}", " to ".join(used)]
-            words += [f"{each[f'latency_{size}_ms']:.1f}" for size in (1, 64)]
+            words += times(each)
         lines.append(f"| {' | '.join([*words, *[''] * (len(heads) - len(words))])} |")
     return "\n".join(lines) + "\n"
+
+
+def times(latency):
+    return [f"{latency[f'latency_{size}_ms']:,.1f}" for size in (1, 64)]
 
 
 def gains(compared):
@@ -102,8 +106,8 @@ def published(path="published.csv"):
 
 def costs(rows, latency, paper):
     """The table of networks of the published sizes, whose weights are random."""
-    heads = ["network", "active", "parameters", "convolutions", "gates", "FLOPs in all", "ms"]
-    heads += ["paper FLOPs", "paper accuracy"]
+    heads = ["network, random weights", "active", "parameters", "convolutions", "gates", "FLOPs in all"]
+    heads += ["ms, 1", "ms, 64", "paper FLOPs", "paper accuracy"]
     lines = [f"| {' | '.join(heads)} |", "|" + "---|" * len(heads)]
     for network, each in rows.items():
         for active in sorted(each, key=lambda active: (active != "0", -int(active))):
@@ -111,7 +115,7 @@ def costs(rows, latency, paper):
             words = [network.replace("_", " "), "all, no gates" if active == "0" else active]
             words += [f"{found['parameters'] / MILLION:.1f}"]
             words += [f"{found['multiplications'][cost] / MILLION:,.1f}" for cost in COSTS]
-            words += [f"{found['flops'] / MILLION:,.1f}", f"{latency[network][active]:,.1f}"]
+            words += [f"{found['flops'] / MILLION:,.1f}", *times(latency[network][active])]
             words += paper.get((network, active), ("", ""))
             lines.append(f"| {' | '.join(words)} |")
     return "\n".join(lines) + "\n"

@@ -3,7 +3,7 @@
 Python runs this first where PYTHONPATH leads here. COMMANDS: which commands it concerns, such as `dvc` or
 `tools.reproduce`; REPOSITORY: where; CHANGES: a file to write down each change. KILL_AT: at which change to
 kill, its number or the first that reads so; KILL_WHEN: before it is made, or as soon as it is; KILL_WHOM:
-`self`, or `parent`, which started it, or both.
+`self`, or `parent`, which started it, or both; SPARED: the process that is never killed, which asked for it.
 """
 
 import os
@@ -21,7 +21,8 @@ def end(*_):
     sys.setprofile(None)
     known = {"parent": os.getppid(), "self": os.getpid()}
     for whom in os.getenv("KILL_WHOM", "self").split():
-        os.kill(known[whom], signal.SIGKILL)
+        if str(known[whom]) != os.getenv("SPARED"):
+            os.kill(known[whom], signal.SIGKILL)
 
 
 def changed(event, given):
