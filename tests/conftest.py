@@ -25,24 +25,12 @@ import pytest  # noqa: E402
 import yaml  # noqa: E402
 
 from specialists.base.runtime import HAS_BF16  # noqa: E402
+from tests import ready  # noqa: E402
 from tests.shapes import shapes, table  # noqa: E402
 from tools import small  # noqa: E402
 
 ROOT = Path(__file__).parents[1]
 needs_bf16 = pytest.mark.skipif(not HAS_BF16, reason="in bf16, torch has no LSTM without AVX-512")
-
-# `python -m NAME ARGUMENTS` of an installed clone, which then writes what files it has loaded, and what
-# sections of params.yaml read.
-WITNESS = f"""#!{sys.executable}
-import json, os, runpy, sys
-sys.path[0] = os.environ["CHECKOUT"]
-sys.argv[:2] = []
-seen = os.environ["LOADED"] + "/" + " ".join(sys.argv).replace("/", ":") + ".json"
-runpy.run_module(sys.argv[0], run_name="__main__", alter_sys=True)
-files = [getattr(module, "__file__", None) for module in list(sys.modules.values())]
-params = sys.modules.get("specialists.base.params")
-json.dump([files, [*params.seen()] if params else []], open(seen, "w"))
-"""
 
 
 def blocks(page, language):
@@ -73,13 +61,15 @@ def installed(folder):
 
 
 def run(folder, *command, check=True, **more):
+    if command[0] in ("dvc", "python"):
+        more = {"PATH": ready.path(folder)} | more
     done = subprocess.run(command, cwd=folder, capture_output=True, text=True, env=environment(**more))
     assert not check or done.returncode == 0, done.stdout + done.stderr
     return done
 
 
 def stage(folder, name, *arguments, check=True):
-    return run(folder, sys.executable, "-m", f"stages.{name}", *arguments, check=check)
+    return run(folder, "python", "-m", f"stages.{name}", *arguments, check=check)
 
 
 def tool(folder, name, *arguments, check=True):
@@ -203,17 +193,13 @@ def reproduced(folder, pipeline, change):
 
     `change` may change where it runs before that. What each stage has loaded is in folder/loaded.
     """
-    witness, loaded = folder / "bin/python", folder / "loaded"
-    for made in (witness.parent, loaded):
-        made.mkdir(parents=True)
-    witness.write_text(WITNESS)
-    witness.chmod(0o755)
+    loaded = folder / "loaded"
+    loaded.mkdir(parents=True)
     place, top = small.prepare(ROOT, folder / "specialists", pipeline), folder / "specialists"
     run(top, "git", "config", "user.name", "tests")
     run(top, "git", "config", "user.email", "tests@localhost")
-    path = f"{witness.parent}:{os.environ['PATH']}"
     change(place)
-    run(place, "dvc", "repro", "--quiet", PATH=path, LOADED=str(loaded), CHECKOUT=str(top))
+    run(place, "dvc", "repro", "--quiet", LOADED=str(loaded))
     tool(top, "pages")
     run(top, "git", "add", "--all")
     run(top, "git", "commit", "--quiet", "--message", "smoke scale")

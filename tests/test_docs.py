@@ -8,6 +8,7 @@ import time
 import pytest
 from mlflow import MlflowClient
 
+from tests import ready
 from tests.conftest import ROOT, blocks, edit, environment, installed, run, tool
 from tests.test_pipeline import stale
 
@@ -15,8 +16,8 @@ from tests.test_pipeline import stale
 def shell(folder, script):
     """What it prints, by way of a file: a pipe would wait for the workers of DVC's queue as well."""
     with tempfile.TemporaryFile("w+") as printed:
-        words = ["bash", "-euc", script]
-        done = subprocess.run(words, cwd=folder, stdout=printed, env=environment())  # pytest keeps stderr
+        words, env = ["bash", "-euc", script], environment(PATH=ready.path(folder))
+        done = subprocess.run(words, cwd=folder, stdout=printed, env=env)  # pytest keeps stderr
         printed.seek(0)
         text = printed.read()
     assert done.returncode == 0, text
