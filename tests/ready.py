@@ -8,6 +8,7 @@ import atexit
 import json
 import os
 import runpy
+import select
 import signal
 import socket
 import subprocess
@@ -52,14 +53,10 @@ def _path(portably):
     environment = {name: value for name, value in os.environ.items() if name not in ours}
     environment |= portable.VARIABLES if portably else {}
     words = [sys.executable, "-m", "tests.ready", where]
-    server = subprocess.Popen(words, cwd=Path(__file__).parents[1], env=environment)
-
-    @atexit.register
-    def end():
-        server.kill()
-        server.wait()
-        folder.cleanup()
-
+    held = {"stdin": subprocess.PIPE}  # so that it ends with us, however that is
+    server = subprocess.Popen(words, cwd=Path(__file__).parents[1], env=environment, **held)
+    atexit.register(folder.cleanup)
+    atexit.register(server.communicate)
     while not Path(where).exists():
         assert server.poll() is None, f"{words} ended"
         time.sleep(0.05)
@@ -67,13 +64,14 @@ def _path(portably):
 
 
 def serve(where):
+    """Wait for clients until nobody holds the other end of stdin."""
     import torch._dynamo  # noqa: F401, which deterministic algorithms and optimizers load
 
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)
     listener = socket.socket(socket.AF_UNIX)
     listener.bind(where)
     listener.listen()
-    while True:
+    while listener in select.select([listener, sys.stdin], [], [])[0]:
         connection, _ = listener.accept()
         if os.fork() == 0:
             signal.signal(signal.SIGCHLD, signal.SIG_DFL)
@@ -91,7 +89,9 @@ def become(connection):
     asked = connection.makefile("rb").read(int.from_bytes(length, "big"))
     folder, sys.argv, environment = json.loads(asked)
     os.chdir(folder)
-    os.environ.update(environment)
+    loaded = {name: value for name, value in os.environ.items() if name in portable.VARIABLES}
+    os.environ.clear()
+    os.environ.update(environment | loaded)
     here = Path(folder)
     sys.path[0] = str(next((up for up in (here, *here.parents) if (up / "stages").is_dir()), here))
     for name in [each for each in sys.modules if each.split(".")[0] == "specialists"]:
