@@ -199,7 +199,7 @@ def reproduced(folder, pipeline, change):
     run(top, "git", "config", "user.name", "tests")
     run(top, "git", "config", "user.email", "tests@localhost")
     change(place)
-    run(place, "dvc", "repro", "--quiet", LOADED=str(loaded))
+    run(place, "dvc", "repro", "--quiet", LOADED=str(loaded), CHECKOUT=str(top))
     tool(top, "pages")
     run(top, "git", "add", "--all")
     run(top, "git", "commit", "--quiet", "--message", "smoke scale")

@@ -1,7 +1,8 @@
 """A Python that has loaded torch once, and becomes each stage that DVC starts: it begins at once.
 
 `path(place)` is a PATH on which this stands for `python`, for a test that kills no stage. With LOADED in its
-environment a stage writes into that folder which files it loaded, and what sections of params.yaml it read.
+environment a stage writes into that folder which files it loaded, and what sections of params.yaml it read; with
+CHECKOUT all files come from there.
 """
 
 import atexit
@@ -92,8 +93,7 @@ def become(connection):
     loaded = {name: value for name, value in os.environ.items() if name in portable.VARIABLES}
     os.environ.clear()
     os.environ.update(environment | loaded)
-    here = Path(folder)
-    sys.path[0] = str(next((up for up in (here, *here.parents) if (up / "stages").is_dir()), here))
+    sys.path[0] = environment.get("CHECKOUT", folder)
     for name in [each for each in sys.modules if each.split(".")[0] == "specialists"]:
         del sys.modules[name]  # those of this checkout
     try:
