@@ -1,8 +1,8 @@
 """A Python that has loaded torch once, and becomes each stage that DVC starts: it begins at once.
 
 `path(place)` is a PATH on which this stands for `python`, for a test that kills no stage. With LOADED in its
-environment a stage writes into that folder which files it loaded, and what sections of params.yaml it read; with
-CHECKOUT all files come from there.
+environment a stage writes into that folder which files it loaded, and what sections of params.yaml it read.
+With CHECKOUT all files come from there.
 """
 
 import atexit
