@@ -26,6 +26,7 @@ import yaml  # noqa: E402
 
 from specialists.base.runtime import HAS_BF16  # noqa: E402
 from tests import ready  # noqa: E402
+from tests.ready import environment  # noqa: E402
 from tests.shapes import shapes, table  # noqa: E402
 from tools import small  # noqa: E402
 
@@ -43,12 +44,6 @@ def example(page, word):
     """The Python of a page in which a word stands."""
     (found,) = (block for block in blocks(page, "python") if word in block)
     return found
-
-
-def environment(**more):
-    """For processes of their own, which must say for themselves that they compute portably."""
-    ours = {*portable.VARIABLES, "ONEDNN_MAX_CPU_ISA"}  # the last by a stage that was called in this process
-    return {name: value for name, value in os.environ.items() if name not in ours} | more
 
 
 def installed(folder):

@@ -38,6 +38,12 @@ os._exit((connection.recv(1) or b"\\x89")[0])  # the last: as of one that was ki
 """
 
 
+def environment(**more):
+    """For processes of their own, which must say for themselves that they compute portably."""
+    ours = {*portable.VARIABLES, "ONEDNN_MAX_CPU_ISA"}  # the last by a stage that was called in this process
+    return {name: value for name, value in os.environ.items() if name not in ours} | more
+
+
 def path(place):
     """For stages of the pipeline at `place`."""
     params = place / "params.yaml"
@@ -50,12 +56,10 @@ def _path(portably):
     where, client = f"{folder.name}/socket", Path(folder.name) / "python"
     client.write_text(CLIENT.format(python=sys.executable, socket=where))
     client.chmod(0o755)
-    ours = {*portable.VARIABLES, "PYTHONPATH"}
-    environment = {name: value for name, value in os.environ.items() if name not in ours}
-    environment |= portable.VARIABLES if portably else {}
+    env = environment(**portable.VARIABLES if portably else {})
     words = [sys.executable, "-m", "tests.ready", where]
     held = {"stdin": subprocess.PIPE}  # so that it ends with us, however that is
-    server = subprocess.Popen(words, cwd=Path(__file__).parents[1], env=environment, **held)
+    server = subprocess.Popen(words, cwd=Path(__file__).parents[1], env=env, **held)
     atexit.register(folder.cleanup)
     atexit.register(server.communicate)
     while not Path(where).exists():
@@ -88,18 +92,18 @@ def become(connection):
         os.dup2(stream, target)
         os.close(stream)
     asked = connection.makefile("rb").read(int.from_bytes(length, "big"))
-    folder, sys.argv, environment = json.loads(asked)
+    folder, sys.argv, env = json.loads(asked)
     os.chdir(folder)
-    loaded = {name: value for name, value in os.environ.items() if name in portable.VARIABLES}
+    kept = {name: value for name, value in os.environ.items() if name in portable.VARIABLES}
     os.environ.clear()
-    os.environ.update(environment | loaded)
-    sys.path[0] = environment.get("CHECKOUT", folder)
+    os.environ.update(env | kept)
+    sys.path[0] = env.get("CHECKOUT", folder)
     for name in [each for each in sys.modules if each.split(".")[0] == "specialists"]:
         del sys.modules[name]  # those of this checkout
     try:
         runpy.run_module(sys.argv[0], run_name="__main__", alter_sys=True)
-        if "LOADED" in environment:
-            note(Path(environment["LOADED"]))
+        if "LOADED" in env:
+            note(Path(env["LOADED"]))
         code = 0
     except SystemExit as end:  # the stage has said why
         code = end.code
@@ -113,8 +117,16 @@ def become(connection):
 def note(folder):
     files = [getattr(module, "__file__", None) for module in list(sys.modules.values())]
     params = sys.modules.get("specialists.base.params")
-    seen = folder / f"{' '.join(sys.argv).replace('/', ':')}.json"
-    seen.write_text(json.dumps([files, [*params.seen()] if params else []]))
+    _noted(folder, sys.argv).write_text(json.dumps([files, [*params.seen()] if params else []]))
+
+
+def noted(folder, command):
+    """(files, sections of params.yaml) of a stage that ran as `command` says, with LOADED."""
+    return json.loads(_noted(folder, command.split()[2:]).read_text())
+
+
+def _noted(folder, words):
+    return folder / f"{' '.join(words).replace('/', ':')}.json"
 
 
 if __name__ == "__main__":

@@ -1,44 +1,32 @@
-"""The stages of a pipeline at smoke scale, as dvc.yaml says, one after the other in one process."""
+"""The stages of a pipeline at smoke scale, as dvc.yaml says, one after the other without DVC."""
 
 import json
 import os
-import sys
 from hashlib import md5
 
 import yaml
 
 from specialists.tracking import code, pipeline
+from tests import ready
 from tests.conftest import ROOT, run
 from tools import small
 
 SOURCES = f"{ROOT}/stages/", f"{ROOT}/specialists/"
-# Each stage gets modules of its own, and notes which files were loaded and which params read.
-RUNNER = """
-import json, multiprocessing, os, runpy, sys
-for folder, name, module, *words in json.load(open(sys.argv[1])):
-    for each in [each for each in sys.modules if each.split(".")[0] in ("stages", "specialists")]:
-        del sys.modules[each]
-    os.chdir(folder)
-    sys.argv = [module, *words]
-    runpy.run_module(module, run_name="__main__", alter_sys=True)
-    files = [getattr(each, "__file__", None) for each in list(sys.modules.values())]
-    with open(f"{name}.loaded", "w") as file:
-        json.dump([files, [*sys.modules["specialists.base.params"].seen()]], file)
-"""
 
 
 def asked(source, folder, params, kinds):
-    """Stage of the pipeline `source` -> it and its line for the runner, in the order of `kinds`."""
+    """Stage of the pipeline `source` -> it, and where it runs and its words, in the order of `kinds`."""
     (folder / "params.yaml").write_text(yaml.safe_dump(params))
     stages = pipeline.resolved(pipeline.stages(source / "dvc.yaml"), params)
     chosen = {name: stage for name, stage in stages.items() if name.split("@")[0] in kinds}
     ordered = sorted(chosen, key=lambda name: kinds.index(name.split("@")[0]))
-    return {name: (chosen[name], [str(folder), name, *chosen[name]["cmd"].split()[2:]]) for name in ordered}
+    return {name: (chosen[name], [folder, *chosen[name]["cmd"].split()]) for name in ordered}
 
 
-def follow(folder, lines):
-    (folder / "lines.json").write_text(json.dumps(lines))
-    run(folder, sys.executable, "-c", RUNNER, "lines.json", PYTHONPATH=str(ROOT))
+def follow(lines):
+    for folder, *words in lines:
+        (folder / "loaded").mkdir(exist_ok=True)
+        run(folder, *words, LOADED=str(folder / "loaded"), CHECKOUT=str(ROOT))
 
 
 def declares(folder, stages, params):
@@ -46,7 +34,7 @@ def declares(folder, stages, params):
     lists = code.lists(ROOT, params)
     for name in {name.split("@")[0]: name for name in stages}.values():  # IE does not load its own file
         stage = stages[name]
-        files, sections = read(folder / f"{name}.loaded")
+        files, sections = ready.noted(folder / "loaded", stage["cmd"])
         inside = {os.path.relpath(file, ROOT) for file in files if file and file.startswith(SOURCES)}
         loaded = {path for path in inside if code.meaning((ROOT / path).read_text())} - code.HARMLESS
         named = pipeline.listed(pipeline.paths(stage)["deps"])

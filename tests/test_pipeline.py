@@ -24,6 +24,7 @@ from specialists.tables import students
 from specialists.tables.rows import Table, cell, name
 from specialists.tracking import code
 from specialists.training.budget import Budget
+from tests import ready
 from tests.conftest import ROOT, checkout, edit, example, run, tool
 from tools import copies, small
 
@@ -225,10 +226,8 @@ def test_every_stage_declares_the_code_it_loads_and_the_params_it_reads(pipeline
     kinds = {name.split("@")[0]: name for name in lock}
     kinds.pop("code")  # which reads all sources and params
     for kind in kinds.values():
-        _, _, module, *words = lock[kind]["cmd"].split()
-        seen = " ".join([module, *words]).replace("/", ":")
-        files, sections = read(top.parent / f"loaded/{seen}.json")
-        own = f"{module.replace('.', '/')}.py"
+        files, sections = ready.noted(top.parent / "loaded", lock[kind]["cmd"])
+        own = f"{lock[kind]['cmd'].split()[2].replace('.', '/')}.py"
         inside = {os.path.relpath(file, top) for file in files if file and file.startswith(f"{top}/")}
         loaded = {path for path in inside if code.meaning((top / path).read_text())} - code.HARMLESS | {own}
         deps = [dep["path"] for dep in lock[kind]["deps"] if dep["path"].startswith("code/")]

@@ -26,7 +26,7 @@ def ran(tmp_path_factory, params):
     place = tmp_path_factory.mktemp("sparse")
     (place / "published.csv").write_text((FOLDER / "published.csv").read_text())
     stages = asked(FOLDER, place, params, KINDS)
-    follow(place, [line for _, line in stages.values()])
+    follow([line for _, line in stages.values()])
     return place, {name: stage for name, (stage, _) in stages.items()}
 
 

@@ -48,7 +48,7 @@ def ran(tmp_path_factory):
     quick = params | {"compute": params["compute"] | {"mode": "fast"}}
     lines += [line for _, line in asked(FOLDER, fast, quick, ["mixed"]).values()]
     (fast / "data").symlink_to(whole / "data")
-    follow(whole, lines)
+    follow(lines)
     return whole, blind, fast, {name: stage for name, (stage, _) in stages.items()}
 
 
