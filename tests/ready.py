@@ -1,4 +1,4 @@
-"""A Python that has loaded torch once, and becomes each stage that DVC starts: it begins at once.
+"""A Python that has loaded torch and others once, and becomes each stage that DVC starts: it begins at once.
 
 `path(place)` is a PATH on which this stands for `python`, for a test that kills no stage. With LOADED in its
 environment a stage writes into that folder which files it loaded, and what sections of params.yaml it read.
@@ -6,6 +6,7 @@ With CHECKOUT all files come from there.
 """
 
 import atexit
+import gc
 import json
 import os
 import runpy
@@ -70,8 +71,11 @@ def _path(portably):
 
 def serve(where):
     """Wait for clients until nobody holds the other end of stdin."""
+    import matplotlib.figure  # noqa: F401
+    import scipy.stats  # noqa: F401
     import torch._dynamo  # noqa: F401, which deterministic algorithms and optimizers load
 
+    gc.freeze()  # or each that ends looks through all of torch
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)
     listener = socket.socket(socket.AF_UNIX)
     listener.bind(where)
