@@ -68,12 +68,12 @@ def folder(tmp_path, monkeypatch):
     return tmp_path
 
 
-def work(folder, jobs):
+def work(folder, jobs, **settings):
     """Its stages but `code`, as ./reproduce runs them."""
     stages = yaml.safe_load((folder / "dvc.yaml").read_text())["stages"]
     before = reproduce.pipeline.sources({n: reproduce.pipeline.paths(each) for n, each in stages.items()})
     stages.pop("code")
-    return reproduce.Work(stages, before, jobs)
+    return reproduce.Work(stages, before, jobs, **settings)
 
 
 def log(folder):
@@ -98,8 +98,7 @@ def test_what_does_not_wait_for_each_other_runs_side_by_side(folder, monkeypatch
 
 def test_what_measures_time_has_the_machine_to_itself(folder, monkeypatch):
     monkeypatch.chdir(folder)
-    monkeypatch.setattr(reproduce, "TIMED", {"b"})
-    work(folder, 2).do()
+    work(folder, 2, timed={"b"}).do()
     assert log(folder) == [
         f"{what} {name}" for name in ("a", "c", "d", "b", "track") for what in ("begin", "end")
     ]
@@ -285,7 +284,9 @@ def test_a_small_copy_has_no_numbers_and_the_tables_of_others(tmp_path):
     place = small.prepare(ROOT, tmp_path, "pipelines/students")
     assert place == tmp_path / "pipelines/students" and not (place / "metrics").exists()
     assert not [*tmp_path.rglob("dvc.lock")] and (tmp_path / "pipelines/table1/metrics/table.md").exists()
-    (place / "left").touch()
-    (tmp_path / ".dvc/cache").mkdir()
+    kept = tmp_path / ".dvc/cache", place / "metrics/environment/cost.json"  # which no stage names
+    left = place / "left", place / "metrics/left"
+    for path in (*kept, *left):
+        path.mkdir(parents=True)
     small.prepare(ROOT, tmp_path, "pipelines/students")
-    assert not (place / "left").exists() and (tmp_path / ".dvc/cache").exists()
+    assert all(path.exists() for path in kept) and not any(path.exists() for path in left)

@@ -39,21 +39,31 @@ NAMED = 4  # files that differ, in the last line
 
 
 def main(folder: str):
-    for ending in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-        if (
-            ending == signal.SIGINT or signal.getsignal(ending) != signal.SIG_IGN
-        ):  # nohup outlives its terminal
-            signal.signal(ending, signal.default_int_handler)
     if not Path(folder, "dvc.yaml").is_file():
         known = sorted(str(path.parent.relative_to(ROOT)) for path in ROOT.glob("pipelines/*/dvc.yaml"))
         raise ValueError(f"FOLDER: {folder!r} holds no dvc.yaml; known: ., {', '.join(known)}")
-    jobs = processors()
     os.chdir(folder)
     readable()
     root = load().get("data", {}).get("root", STAND_IN)
     if root != STAND_IN and not Path(root).exists():
         fetch = f"{STAND_IN} is made here, others are yours to fetch: see the table's page in docs/"
         raise ValueError(f"data.root: {root!r}: not found, as seen from {folder}; {fetch}")
+    show(compute(TIMED))
+    output(sys.executable, "-m", "tools.pages", folder=ROOT)
+    print(verdict(folder))
+
+
+def compute(timed):
+    """`dvc repro` in the working folder, its stages side by side; returns those that did not run.
+
+    Stages of the kinds `timed` measure time, and have the machine to themselves.
+    """
+    for ending in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        if (
+            ending == signal.SIGINT or signal.getsignal(ending) != signal.SIG_IGN
+        ):  # nohup outlives its terminal
+            signal.signal(ending, signal.default_int_handler)
+    jobs = processors()
     stages = pipeline.resolved(pipeline.stages("dvc.yaml"), load())
     before = pipeline.sources({name: pipeline.paths(stage) for name, stage in stages.items()})
     heal.wait()
@@ -61,11 +71,9 @@ def main(folder: str):
     Work({"code": stages["code"]}, before, 1).do()  # the stage that decides what is stale
     stale = json.loads(output("dvc", "status", "--json")).keys() - {"code"}
     todo = {name: stage for name, stage in stages.items() if name in stale or before[name] & stale}
-    work = Work(todo, before, jobs)
+    work = Work(todo, before, jobs, timed)
     work.do()
-    show({name: stage for name, stage in stages.items() if name not in work.ran})
-    output(sys.executable, "-m", "tools.pages", folder=ROOT)
-    print(verdict(folder))
+    return {name: stage for name, stage in stages.items() if name not in work.ran}
 
 
 def processors():
@@ -102,10 +110,10 @@ def verdict(folder):
 class Work:
     """Stages side by side, each after those that it needs; first those on which most training waits."""
 
-    def __init__(self, stages, before, jobs):
+    def __init__(self, stages, before, jobs, timed=TIMED):
         self.before = {name: before[name] & stages.keys() for name in stages}
         self.recorded = {name: recorded(stage) for name, stage in stages.items()}
-        self.jobs, self.screen = jobs, sys.stdout.isatty()
+        self.jobs, self.timed, self.screen = jobs, timed, sys.stdout.isatty()
         self.running, self.took = {}, {}  # name -> (its process, when it began); -> seconds, when done
         self.ran = set()  # names, without those for which DVC saw nothing to do
 
@@ -133,9 +141,10 @@ class Work:
     def ready(self, waiting, running):
         """Stages that may begin now; one that measures time begins last and has the machine to itself."""
         ready = [name for name in waiting if self.before[name] <= self.took.keys()]
-        shared = [name for name in ready if not timed(name)]
+        alone = {name for name in [*ready, *running] if kind(name) in self.timed}
+        shared = [name for name in ready if name not in alone]
         if shared or running:
-            return [] if any(map(timed, running)) else shared[: max(0, self.jobs - len(running))]
+            return [] if alone.intersection(running) else shared[: max(0, self.jobs - len(running))]
         return ready[:1]
 
     def queue(self):
@@ -204,10 +213,6 @@ class Work:
 
 def kind(name):
     return name.partition("@")[0]
-
-
-def timed(name):
-    return kind(name) in TIMED
 
 
 def recorded(stage):

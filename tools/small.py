@@ -1,9 +1,10 @@
 """python -m tools.small FOLDER [--fresh] [--record]
 
 Run a pipeline at smoke scale: that of FOLDER (`.` is the root's, pipelines/cifar100 another), with small.yaml
-laid over params.yaml, in a copy of this checkout in scratch/small. The copy is made anew, but keeps its own
-DVC cache, so that unchanged stages are not computed again. --fresh computes them. --record implies --fresh,
-and writes down the md5 of every output, which the tests compare on every machine.
+laid over params.yaml, in a copy of this checkout in scratch/small, stages side by side as in tools.reproduce.
+The copy is made anew, but keeps its DVC cache and metrics/environment, so that unchanged stages are not
+computed again. --fresh computes them. --record implies --fresh, and writes down the md5 of every output,
+which the tests compare on every machine.
 
 reads   the checkout: what git tracks or does not ignore; params.yaml, small.yaml
 writes  scratch/small/NAME: all of the pipeline; with --record tests/portable/NAME.md5
@@ -13,8 +14,8 @@ import math
 import os
 import re
 import shutil
-import subprocess
 import sys
+from contextlib import chdir
 from copy import deepcopy
 from pathlib import Path
 
@@ -24,7 +25,7 @@ from specialists.base.command import output, run
 from specialists.base.files import replacing
 from specialists.base.params import load
 from specialists.tracking import pipeline
-from tools import heal
+from tools import reproduce
 
 ROOT = Path(__file__).resolve().parents[1]
 RECORDS = "tests/portable"
@@ -42,7 +43,6 @@ def main(folder: str, *, fresh: bool = False, record: bool = False):
     if fresh or record:
         shutil.rmtree(copy, ignore_errors=True)
     place = prepare(ROOT, copy, folder)
-    heal.main(place)
     repro(place)
     print(f"the table: {place.relative_to(ROOT)}/metrics/table.md")
     if record:
@@ -62,7 +62,8 @@ def prepare(source, copy, folder):
     """Make `copy` anew from the checkout `source`; returns the place in it of the pipeline of `folder`."""
     source, copy = Path(source), Path(copy)
     params = overlaid(source / folder)
-    _empty(copy)
+    copy.mkdir(parents=True, exist_ok=True)
+    _empty(copy, (copy / ".dvc/cache", copy / folder / "metrics/environment"))
     listed = output("git", "ls-files", "-z", "--cached", "--others", "--exclude-standard", folder=source)
     for name in filter(None, listed.split("\0")):
         if (source / name).exists() and not _left_out(name, folder):
@@ -73,11 +74,12 @@ def prepare(source, copy, folder):
     return copy / folder
 
 
-def _empty(copy):
-    """Remove all but DVC's cache."""
-    kept = copy / ".dvc/cache"
-    for path in [*copy.glob("*"), *(copy / ".dvc").glob("*")]:
-        if path not in (kept, kept.parent):
+def _empty(folder, kept):
+    """Remove all that is neither kept nor around it."""
+    for path in folder.iterdir():
+        if any(path in each.parents for each in kept):
+            _empty(path, kept)
+        elif path not in kept:
             shutil.rmtree(path) if path.is_dir() and not path.is_symlink() else path.unlink()
 
 
@@ -120,10 +122,11 @@ def merged(tree, over, place, fixed=math.inf):
 
 
 def repro(place):
-    """`dvc repro` in a small pipeline."""
-    done = subprocess.run(["dvc", "repro"], cwd=place, env=environment())
-    if done.returncode:
-        raise ValueError(f"{place}: dvc repro failed, see above")
+    """What ./reproduce does, in a small pipeline; what it logs to MLflow stays there."""
+    os.environ["PATH"] = environment()["PATH"]
+    os.environ.pop("MLFLOW_TRACKING_URI", None)
+    with chdir(place):
+        reproduce.compute(timed=())
 
 
 def environment(**more):
