@@ -38,7 +38,7 @@ from specialists.data.records import Place  # noqa: E402
 from specialists.data.vqa2 import convert, hdf5, read, vocabulary  # noqa: E402
 from specialists.eyes import scene_cnn  # noqa: E402
 from specialists.methods import cmcl, mcl, mcl_kd, mcl_kd_annealed  # noqa: E402
-from specialists.networks import ban, box_san, butd, mlp, relation, resnet20, resnext101, san, vgg17  # noqa: E402
+from specialists.networks import ban, box_san, butd, mlp, relation, resnet8, resnet20, resnext101, san, vgg17  # noqa: E402
 from specialists.students.distillation import distill  # noqa: E402
 from specialists.students.modalities import imitation  # noqa: E402
 from specialists.tables.rows import Table  # noqa: E402
@@ -298,6 +298,7 @@ def convolutions():
     print("stem mcl_kd", trained(stem, partial(questions, size=8), KD))
     print("stem annealed, averaged", annealed(stem))
     print("resnet20 mcl_kd", trained(partial(resnet20.Network, ANSWERS, width=4), images, KD, "sgd", 0.7))
+    print("resnet8 mcl_kd", trained(partial(resnet8.Network, ANSWERS, width=8), images, KD, "sgd", 0.7))
     print("vgg17 cmcl", trained(partial(vgg17.Network, ANSWERS, width=2), images, CMCL, "sgd", 0.7))
     of_pixels = (32, 32), 30, ANSWERS
     learned = partial(relation.Network, *of_pixels, choice="learned", **RELATION, **GATED)

@@ -5,7 +5,7 @@ import torch
 from torch import nn
 
 from specialists.answers.ensemble import Ensemble, load, mask, save, share
-from specialists.networks import resnet20, vgg17
+from specialists.networks import resnet8, resnet20, vgg17
 from specialists.networks.convolutions import conv, norm
 
 
@@ -109,9 +109,9 @@ def test_the_papers_networks_have_their_size(network, parameters):
     assert sum(p.numel() for p in built.parameters()) == parameters
 
 
-@pytest.mark.parametrize(("network", "relus"), [(resnet20, 6), (vgg17, 2)])
+@pytest.mark.parametrize(("network", "relus"), [(resnet8, 2), (resnet20, 6), (vgg17, 2)])
 def test_features_are_shared_where_the_paper_says(network, relus, monkeypatch):
-    """The 6th ReLU of ResNet-20, the 2nd of VGG-17: just before the image first shrinks."""
+    """The 6th ReLU of ResNet-20, the 2nd of ResNet-8 and VGG-17: just before the image first shrinks."""
     built, count, relu = network.Network(10, width=4).eval(), [], torch.relu
     monkeypatch.setattr(torch, "relu", lambda x: (count.append(1), relu(x))[1])
     image = torch.randn(2, 3, 32, 32)
@@ -120,13 +120,12 @@ def test_features_are_shared_where_the_paper_says(network, relus, monkeypatch):
     assert torch.equal(built.upper(features), built(image)) and built(image).shape == (2, 10)
 
 
-def test_resnet20_is_its_description_written_out():
-    """Convolution, 3 blocks of 16, of 32 and of 64, a norm and ReLU, mean, linear; shortcuts by pooling."""
+@pytest.mark.parametrize(("network", "each"), [(resnet8, 1), (resnet20, 3)])
+def test_a_resnet_is_its_description_written_out(network, each):
+    """Convolution; blocks of a width, as many of twice and of four times it; norm and ReLU, mean, linear."""
     torch.manual_seed(0)
-    built = resnet20.Network(10, width=4)
-    weights = {name: value for name, value in built.state_dict().items()}
-    x = torch.randn(3, 3, 32, 32)
-    wanted = written_out(weights, x)
+    built, x = network.Network(10, width=4), torch.randn(3, 3, 32, 32)
+    wanted = written_out(built.state_dict(), x, each)
     assert torch.allclose(built.eval()(x), wanted, atol=1e-5)
 
 
@@ -144,11 +143,12 @@ def layers(weights):
     return norm, conv
 
 
-def written_out(weights, x):
+def written_out(weights, x, each):
+    """Shortcuts by pooling."""
     norm, conv = layers(weights)
     x = conv("lower.0", x)
-    for name in [*(f"lower.{i}" for i in (1, 2, 3)), *(f"upper.{i}" for i in range(6))]:
-        stride = 2 if name in ("upper.0", "upper.3") else 1
+    for name in [*(f"lower.{i + 1}" for i in range(each)), *(f"upper.{i}" for i in range(2 * each))]:
+        stride = 2 if name in ("upper.0", f"upper.{each}") else 1
         y = norm(f"{name}.norm1", conv(f"{name}.conv1", x, stride)).clamp_min(0)
         y = norm(f"{name}.norm2", conv(f"{name}.conv2", y))
         if stride == 2:
@@ -156,8 +156,8 @@ def written_out(weights, x):
             missing = torch.zeros(len(x), (y.shape[1] - x.shape[1]) // 2, *x.shape[2:])
             x = torch.cat([missing, x, missing], 1)
         x = (x + y).clamp_min(0)
-    x = norm("upper.6", x).clamp_min(0).mean((2, 3))
-    return x @ weights["upper.9.weight"].T + weights["upper.9.bias"]
+    x = norm(f"upper.{2 * each}", x).clamp_min(0).mean((2, 3))
+    return x @ weights[f"upper.{2 * each + 3}.weight"].T + weights[f"upper.{2 * each + 3}.bias"]
 
 
 def test_vgg17_is_its_description_written_out():

@@ -170,7 +170,7 @@ MISTAKES = {
         change("networks", "san", "network", to="sam"),
         ("base", "san", "0", "0"),
         "network: 'sam' is not a file of specialists/networks; known: ban, box_san, butd, cti, mlp, "
-        "question_only, relation, resnet20, resnext101, san, vgg17",
+        "question_only, relation, resnet20, resnet8, resnext101, san, vgg17",
     ),
     "mode unknown": (
         change("compute", "mode", to="fats"),

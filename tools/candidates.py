@@ -1,4 +1,4 @@
-"""Whether anything beats the control: every row of pipelines/candidates beside IE+, with and without sharing.
+"""Whether anything beats the control: every row of a pipeline beside IE+, with and without sharing.
 
 From the intervals of the stages `paired`, `selected` and `drawn`. `tools.pages` uses it.
 """
@@ -9,34 +9,34 @@ from specialists.tables.rows import again, name
 from specialists.tables.titles import titles
 from tools.gains import kept, said
 
-FOLDER = "pipelines/candidates"
-# The last is the control of a second generation alone.
-CONTROLS = {"ie_plus": "over IE+", "ie_plus_fs": "over IE+FS", again("ie_plus"): "over IE+, again"}
-HEAD = ["network", "method", "top-1", "oracle", *CONTROLS.values()]
+CONTROLS = ("ie_plus", "ie_plus_fs")
 APART = {"selected": "its members weighed", "drawn": "its masks drawn"}  # against the row itself
 
 
-def markdown(root):
-    rows, paired = kept(root / FOLDER)
-    called = titles(load(root / FOLDER / "params.yaml")["methods"])
-    apart = [found(root, stage) for stage in APART]
-    heads = [*HEAD, *APART.values()]
+def markdown(folder):
+    rows, paired = kept(folder)
+    params = load(folder / "params.yaml")
+    called = titles(params["methods"])
+    controls = [*CONTROLS, again(params["table"]["generalists_again"][0])]
+    apart = [found(folder, stage) for stage in APART]
+    over = [f"over {called[control]}" for control in controls]
+    heads = ["network", "method", "top-1", "oracle", *over, *APART.values()]
     lines = [f"| {' | '.join(heads)} |", "|---" * len(heads) + "|"]
     for row in rows.values():
         one = name(row["network"], row["method"], row["k"])
-        over = [paired.get(one, {}).get(name(row["network"], each, None)) for each in CONTROLS]
+        gains = [paired.get(one, {}).get(name(row["network"], each, None)) for each in controls]
         if not row["method"].endswith(again("")):
-            over[-1] = None
+            gains[-1] = None  # the control of a second generation alone
+        gains += [each.get(one) for each in apart]
         cells = [row["network"].upper(), called[row["method"]], score(row, "top1"), score(row, "oracle")]
-        cells += ["" if gain is None else said(gain) for gain in [*over, *(each.get(one) for each in apart)]]
-        lines.append(f"| {' | '.join(cells)} |")
+        lines.append(f"| {' | '.join([*cells, *('' if gain is None else said(gain) for gain in gains)])} |")
     return "\n".join(lines) + "\n"
 
 
-def found(root, stage):
+def found(folder, stage):
     """Row -> what a stage measured of it."""
     gains = {}
-    for path in sorted((root / FOLDER).glob(f"metrics/{stage}/*.json")):
+    for path in sorted(folder.glob(f"metrics/{stage}/*.json")):
         gains |= read_json(path)
     return gains
 

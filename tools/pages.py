@@ -50,7 +50,8 @@ def filled(text, name, root):
     def table(marked):
         opening, folder, kind, end = marked.groups()
         if kind is None:
-            return opening + OWN[opening.split()[1]].markdown(root) + end
+            own = opening.split()[1].removeprefix(folder)
+            return opening + OWN[own].markdown(root / folder) + end
         if kind != "table":
             return opening + (root / f"{folder}metrics/{kind}.md").read_text() + end
         return opening + linked(root, folder).replace("](", f"]({up}") + origin(root / folder) + end
