@@ -222,7 +222,59 @@ def test_attention_to_triples_is_its_formula():
                         for s in range(3)
                     )
     assert torch.allclose(weight[2], score.flatten().softmax(0).view(12, 7, 3), atol=1e-6)
+    v, q, a = (network.of[name](part)[2] for name, part in parts.items())
+    found = sum(
+        weight[2, k, w, n] * v[k] * q[w] * a[n] for k in range(12) for w in range(7) for n in range(3)
+    )
+    assert torch.allclose(network(image, box, tokens, length, told)[2], of(network.answer, found), atol=1e-5)
     assert torch.equal(network.attention(parts, there | {"known": told[:, 1] > 2}), torch.zeros(6, 12, 7, 3))
+
+
+def of(layer, vector):
+    """What a layer makes of a single vector."""
+    return layer(vector[None])[0]
+
+
+def one_by_one(network, image, box, tokens, length):
+    """(features and corners of the boxes that are there, what is said of each word) of each question."""
+    for there, row, corners, words, count in zip(boxes.present(box), image, box, tokens, length, strict=True):
+        yield row[there], corners[there], network.question(words[None, :count])[0]
+
+
+@torch.no_grad()
+def test_what_glimpses_of_pairs_find_and_count_joins_every_word():
+    network, inputs = made(ban), asked(ban)
+    answers = []
+    for image, corners, words in one_by_one(network, *inputs):
+        v, q = network.attend_image(image), network.attend_question(words)
+        logit = torch.einsum("kr,lr,gr->gkl", v, q, network.weight_GR) + network.bias_G[:, None, None]
+        for g, score in enumerate(logit):
+            seen, asks = network.of_image[g](image), network.of_question[g](words)
+            pairs = [each_seen * each_asks for each_seen in seen for each_asks in asks]
+            share = score.flatten().softmax(0)
+            found = sum(weight * pair for weight, pair in zip(share, pairs, strict=True))
+            count = network.counter(corners[None], score.amax(1)[None])[0]
+            words = words + of(network.keep[g], found) + of(network.of_count[g], count)
+        answers.append(of(network.answer, words.sum(0)))
+    assert torch.allclose(network(*inputs), torch.stack(answers), atol=1e-5)
+
+
+@torch.no_grad()
+def test_stacked_attention_to_boxes_is_its_formula():
+    network, inputs = made(box_san), asked(box_san)
+    answers = []
+    for image, corners, words in one_by_one(network, *inputs):
+        image, asks = torch.stack([each / each.norm() for each in image]), words[-1]
+        fused = [F.relu(of(network.ask_image, each) + of(network.ask_question, asks)) for each in image]
+        score_KG = torch.stack([of(network.glimpse, each) for each in fused])
+        seen = [
+            sum(weight * each for weight, each in zip(score_K.softmax(0), image, strict=True))
+            for score_K in score_KG.T
+        ]
+        hidden = F.relu(of(network.hidden, torch.cat([*seen, asks])))
+        count = network.counter(corners[None], score_KG[None, :, 0])[0]
+        answers.append(of(network.answer, hidden + F.relu(of(network.of_count, count))))
+    assert torch.allclose(network(*inputs), torch.stack(answers), atol=1e-5)
 
 
 def test_vectors_of_words_are_where_an_embedding_begins():

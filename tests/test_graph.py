@@ -8,9 +8,11 @@ from contextlib import contextmanager, nullcontext
 from functools import partial
 from types import SimpleNamespace
 
+import numpy as np
 import pytest
 import torch
 
+from specialists.data.clevr import read
 from specialists.training import graph, step
 from specialists.training.budget import Budget
 from tests import test_train
@@ -66,6 +68,7 @@ def gpu(monkeypatch):
         "stream": lambda each: nullcontext(),
         "CUDAGraph": Graph,
         "graph": captured,
+        "mem_get_info": lambda: (0, 0),
         "get_rng_state": torch.get_rng_state,
         "set_rng_state": torch.set_rng_state,
     }
@@ -138,15 +141,63 @@ def test_what_asks_the_device_at_each_step_is_not_captured(tmp_path, gpu):
     assert not gpu
 
 
+def room(monkeypatch, size):
+    """So much memory is free that a size just fits in half of it, or just does not."""
+    for fits in (True, False):
+        monkeypatch.setattr(torch.cuda, "mem_get_info", lambda: (2 * size + fits, 0))  # noqa: B023
+        yield fits
+
+
+def test_data_lie_on_the_device_if_they_fit_and_give_the_same_batches(gpu, monkeypatch):
+    """More than one PIECE of images. Questions are longer by padding alone."""
+    images = torch.arange(2.0 * 3 * (graph.PIECE + 5)).view(-1, 3, 2).half()
+    tokens, row = torch.arange(1, 13).repeat(4, 1).to(torch.int16), torch.tensor([3, 0, 2, 1])
+    image = torch.tensor([0, graph.PIECE, 7, graph.PIECE + 4])
+    columns = {"length": torch.tensor([3, 2, 5, 1]), "tokens": tokens, "image": image, "answer": row}
+    data = read.Features(images, columns, {})
+    (image_BRF, tokens_BL, length_B), answer_B = data.batch(row)
+    assert tokens_BL.shape[1] == 5
+    for fits in room(monkeypatch, 2 * images.numel()):
+        kept = graph.kept(data)
+        assert isinstance(kept.images, graph.Resident) == fits and kept.images.shape == images.shape
+        (image, padded, length), answer = kept.batch(row)
+        assert padded.shape[1] == graph.LENGTHS and torch.equal(padded[:, :5], tokens_BL)
+        assert all(map(torch.equal, (image, length, answer), (image_BRF, length_B, answer_B)))
+
+
+def test_what_teachers_said_lies_on_the_device_if_it_fits_and_else_steps_are_plain(
+    tmp_path, gpu, monkeypatch
+):
+    monkeypatch.setattr(graph.Said, "streamed", False)
+    said_MNC = np.random.default_rng(0).normal(size=(2, 9, 4)).astype(np.float16)
+    files = [tmp_path / f"{m}.npy" for m in range(2)]
+    for file, said_NC in zip(files, said_MNC, strict=True):
+        np.save(file, said_NC)
+    position_B = torch.tensor([8, 0, 3])
+    for fits in room(monkeypatch, said_MNC.nbytes):
+        said = graph.Said(files)
+        assert (said.resident_MNC is not None) == fits and graph.Said.streamed != fits
+        assert torch.equal(said.at(position_B, "cpu"), torch.from_numpy(said_MNC[:, position_B]).float())
+    test_train.run(tmp_path / "c.pt")
+    assert not gpu
+
+
+@pytest.mark.parametrize("name", [name for name in check_gpu.CASES if "compiled" not in name])
+def test_each_case_of_the_check_trains(gpu, monkeypatch, name):
+    for size, value in {"BATCH": 2, "MEMBERS": 2, "CHANNELS": 8, "GRID": [2, 3]}.items():
+        monkeypatch.setattr(check_gpu, size, value)
+    assert check_gpu.compared(*check_gpu.CASES[name], 1)[0]
+
+
 def small():
     return partial(torch.nn.Linear, 3, 2), (torch.randn(check_gpu.BATCH, 3),), 2
 
 
 def test_the_check_of_a_gpu_finds_steps_that_differ(gpu, monkeypatch):
-    same, slow, fast = check_gpu.compared(small, check_gpu.taught, None, 3)
+    same, slow, fast = check_gpu.compared(small, check_gpu.taught, {}, 3)
     assert same and min(slow, fast) > 0 and sum(each.replays for each in gpu) == 2 * 6
     monkeypatch.setattr(Graph, "replay", lambda self: None)
-    assert not check_gpu.compared(small, check_gpu.plain, None, 3)[0]
+    assert not check_gpu.compared(small, check_gpu.plain, {}, 3)[0]
 
 
 def test_without_a_gpu_there_is_nothing_to_check():

@@ -1,8 +1,8 @@
 """python -m tools.check_gpu [--steps N]
 
 Whether captured steps of training end in the bits of plain ones on this GPU, and how fast both are: examples
-a second and member, through five ResNet-20 on images and five SANs of the paper's size on questions. It asks
-for MCL-KD what IE+ costs, too. Run it once on each new kind of GPU.
+a second and member, through five ResNet-20 or VGG-17 on images and five SANs of the paper's size on
+questions. It asks for MCL-KD what IE+ costs, too. Run it once on each new kind of GPU.
 
 reads   nothing
 writes  nothing
@@ -20,7 +20,7 @@ from specialists.answers.ensemble import Ensemble
 from specialists.base.command import run
 from specialists.base.runtime import DEVICE, Compute, setup
 from specialists.methods import ie_plus, mcl_kd, mcl_kd_annealed
-from specialists.networks import resnet20, san
+from specialists.networks import resnet20, san, vgg17
 from specialists.training import graph, step
 from specialists.training.alone import join
 from specialists.training.budget import Budget
@@ -37,6 +37,11 @@ def images():
     """(what builds a member, inputs of one batch, answers)"""
     image = torch.randn(BATCH, 3, 32, 32, device=DEVICE).to(memory_format=torch.channels_last)
     return partial(resnet20.Network, CLASSES, width=16), (image,), CLASSES
+
+
+def large():
+    _, inputs, answers = images()
+    return partial(vgg17.Network, CLASSES, width=64), inputs, answers
 
 
 def questions():
@@ -60,12 +65,15 @@ def annealed(logits_MBC, target_B, taught_MBC, done):
 
 
 CASES = {
-    "ResNet-20, IE+": (images, plain, None),
-    "ResNet-20, MCL-KD": (images, taught, None),
-    "ResNet-20, MCL-KD+FS": (images, taught, 0.7),
-    "SAN, IE+": (questions, plain, None),
-    "SAN, MCL-KD": (questions, taught, None),
-    "SAN, MCL-KD, annealed": (questions, annealed, None),
+    "ResNet-20, IE+": (images, plain, {}),
+    "ResNet-20, MCL-KD": (images, taught, {}),
+    "ResNet-20, MCL-KD+FS": (images, taught, {"keep": 0.7}),
+    "ResNet-20, IE+, compiled": (images, plain, {"compiled": True}),
+    "VGG-17, IE+": (large, plain, {}),
+    "SAN, IE+": (questions, plain, {}),
+    "SAN, IE+, Adam": (questions, plain, {"optimizer": "adam"}),
+    "SAN, MCL-KD": (questions, taught, {}),
+    "SAN, MCL-KD, annealed": (questions, annealed, {}),
 }
 
 
@@ -79,7 +87,7 @@ def main(*, steps: int = 200):
     found = {name: compared(*case, steps) for name, case in CASES.items()}
     for name, (same, slow, fast) in found.items():
         bits = "same bits" if same else "OTHER BITS"
-        print(f"{name:21} {bits:11} plain {slow:8.0f} /s  captured {fast:8.0f} /s")
+        print(f"{name:24} {bits:11} plain {slow:8.0f} /s  captured {fast:8.0f} /s")
     for network in ("ResNet-20", "SAN"):
         plus, kd = (found[f"{network}, {method}"][2] for method in ("IE+", "MCL-KD"))
         print(f"{network}: a step of MCL-KD takes {plus / kd:.2f} of one of IE+")
@@ -87,15 +95,15 @@ def main(*, steps: int = 200):
         raise ValueError("captured steps differ from plain ones on this GPU")
 
 
-def compared(make, method, keep, steps):
+def compared(make, method, settings, steps):
     """(whether weights have the same bits, plain and captured examples a second)"""
     (slow, plain_W), (fast, captured_W) = (
-        trained(make, method, keep, steps, kind) for kind in (step.Step, graph.Step)
+        trained(make, method, steps, kind, **settings) for kind in (step.Step, graph.Step)
     )
     return all(map(torch.equal, plain_W, captured_W)), slow, fast
 
 
-def trained(make, method, keep, steps, kind):
+def trained(make, method, steps, kind, keep=None, optimizer="sgd", compiled=False):
     """(examples a second and member, weights) after as many steps on one batch, from the same start."""
     torch.manual_seed(0)
     build, inputs, answers = make()
@@ -103,21 +111,22 @@ def trained(make, method, keep, steps, kind):
     target_B = torch.randint(answers, (BATCH,), device=DEVICE)
     taught_MBC = torch.randn(MEMBERS, BATCH, answers, device=DEVICE)
     ensemble = Ensemble(members, keep).train()
-    budget = Budget(
-        epochs=1, batch=BATCH, lr=2**-7, optimizer="sgd", drops=[0.5], factor=0.5
-    )  # exact in fp32
+    if compiled:
+        ensemble.compile()
+    exact = {"lr": 2**-7, "drops": [0.5], "factor": 0.5}  # in fp32
+    budget = Budget(epochs=1, batch=BATCH, optimizer=optimizer, **exact)
     data = SimpleNamespace(rows=lambda split: range(BATCH))
     scaler = torch.amp.GradScaler(DEVICE.type, enabled=False)
     loss = partial(lost, method, taught_MBC, done := torch.zeros((), dtype=torch.float64, device=DEVICE))
     drawn = torch.Generator(DEVICE).manual_seed(0)
-    optimizer = budget.make(ensemble)
-    one = kind(join(ensemble, data, scaler), loss, budget, optimizer, drawn, scaler)
+    rule = budget.make(ensemble)
+    one = kind(join(ensemble, data, scaler), loss, budget, rule, drawn, scaler)
     position_B, warm = torch.arange(BATCH, device=DEVICE), min(WARM, steps)
     for count in range(warm + steps):
         if count == warm:
             start = now()
         done.fill_(count / (warm + steps))
-        budget.pace(optimizer, count / (warm + steps))
+        budget.pace(rule, count / (warm + steps))
         one.learn(inputs, target_B, position_B, BATCH)
         one.update()
     speed = MEMBERS * BATCH * steps / (now() - start)
