@@ -17,17 +17,17 @@ def markdown(folder):
     rows, paired = kept(folder)
     params = load(folder / "params.yaml")
     called = titles(params["methods"])
-    controls = [*CONTROLS, again(params["table"]["generalists_again"][0])]
+    later = [again(control) for control in params["table"]["generalists_again"]]  # of a second generation
+    controls = [*CONTROLS, *later]
     apart = [found(folder, stage) for stage in APART]
     over = [f"over {called[control]}" for control in controls]
     heads = ["network", "method", "top-1", "oracle", *over, *APART.values()]
     lines = [f"| {' | '.join(heads)} |", "|---" * len(heads) + "|"]
     for row in rows.values():
         one = name(row["network"], row["method"], row["k"])
-        gains = [paired.get(one, {}).get(name(row["network"], each, None)) for each in controls]
-        if not row["method"].endswith(again("")):
-            gains[-1] = None  # the control of a second generation alone
-        gains += [each.get(one) for each in apart]
+        own = controls if row["method"].endswith(again("")) else CONTROLS
+        over_each = {each: paired.get(one, {}).get(name(row["network"], each, None)) for each in own}
+        gains = [*map(over_each.get, controls), *(each.get(one) for each in apart)]
         cells = [row["network"].upper(), called[row["method"]], score(row, "top1"), score(row, "oracle")]
         lines.append(f"| {' | '.join([*cells, *('' if gain is None else said(gain) for gain in gains)])} |")
     return "\n".join(lines) + "\n"
