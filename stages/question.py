@@ -1,7 +1,7 @@
 """python -m stages.question NETWORK
 
 Draw the paper's Figure 4: what each member answers to one question, under each method, for the first k and
-seed of the table. A frame marks the member that is surest of the right answer: the specialist, as MCL has it.
+seed of the table. A frame marks the member that pays least: the specialist, as MCL has it.
 
 reads   params: table, data.root, and titles from methods; data/features, models/answers, and the questions
         and pictures of data.root
